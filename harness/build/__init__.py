@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guest code is compiled here, and packed into an initramfs."""

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: one module a command, and one place where errors become exit statuses."""
+
+from __future__ import annotations
+
+import sys
+
+from harness.cli.app import app
+from harness.errors import TrapgateError
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 the guest is at fault, 2 anything else is."""
+    try:
+        app(prog_name="trapgate")
+    except TrapgateError as error:
+        print(f"trapgate: {error}", file=sys.stderr)
+        sys.exit(error.kind.value.exit_status)
