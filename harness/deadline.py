@@ -35,3 +35,32 @@ class Deadline:
     def expired(self) -> bool:
         """Whether patience has ended."""
         return self.remaining_s == 0.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long each phase of a guest's life may take, in seconds.
+
+    Attributes:
+        start_s: until QEMU answers on its monitor.
+        boot_s: from there to the agent's hello.
+        call_s: one program of calls.
+        request_s: anything else the agent is asked.
+        end_s: until QEMU is gone after it was told to go.
+    """
+
+    start_s: float = 20.0
+    boot_s: float = 30.0
+    call_s: float = 5.0
+    request_s: float = 10.0
+    end_s: float = 3.0
+
+    def scaled(self, factor: float) -> Patience:
+        """Return the same with every phase `factor` times as long."""
+        return Patience(
+            self.start_s * factor,
+            self.boot_s * factor,
+            self.call_s * factor,
+            self.request_s * factor,
+            self.end_s,
+        )

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import sys
 
+from harness.cli import doctor, kernels
 from harness.cli.app import app
 from harness.errors import TrapgateError
+
+__all__ = ["doctor", "kernels", "main"]
 
 
 def main() -> None:

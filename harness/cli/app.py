@@ -13,3 +13,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def _root() -> None:
+    """Put questions to the system-call boundary of real x86 Linux kernels."""

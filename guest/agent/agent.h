@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the agent's files share. */
+#ifndef AGENT_H
+#define AGENT_H
+
+#include "facts.h"
+#include "guest.h"
+
+struct frame {
+	u16 magic;
+	u8 type;
+	u8 status;
+	u32 sequence;
+	u32 length;
+	u8 payload[MAX_PAYLOAD + 4]; /* and the checksum behind it */
+};
+
+/* The payload of a request that is being read, front to back. */
+struct cursor {
+	const u8 *at;
+	const u8 *end;
+	int bad; /* something was asked for that is not there */
+};
+
+/* In frames.c. */
+void open_frames(int in, int out);
+int frames_in(void);
+long read_frame(struct frame *frame);
+void send_frame(u8 type, u8 status, u32 sequence, const void *payload, u32 bytes);
+void send_done(u32 sequence);
+void send_status(u8 status, u32 sequence, u32 detail);
+struct cursor open_request(const struct frame *frame);
+u8 take_u8(struct cursor *c);
+u32 take_u32(struct cursor *c);
+u64 take_u64(struct cursor *c);
+const char *take_text(struct cursor *c);
+
+/* In run.c: programs for the executors. */
+void run_program(const struct frame *request);
+void renew_executors(const struct frame *request);
+u8 abis(void);
+
+/* In files.c and spawn.c. */
+void put_file(const struct frame *request);
+void get_file(const struct frame *request);
+void spawn(const struct frame *request);
+
+/* In log.c. */
+void open_log(void);
+void give_log(const struct frame *request);
+
+#endif

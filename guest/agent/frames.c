@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Frames on a byte stream: header, payload, CRC-32 (the one of zlib and Ethernet) of both. */
+#include "agent.h"
+#include "numbers.h"
+
+#define POLYNOMIAL 0xedb88320u
+
+static int in_fd, out_fd;
+static u32 table[256];
+static struct frame out;
+static u8 waiting[4096]; /* bytes read ahead */
+static u32 waiting_at, waiting_end;
+
+static void fill_table(void)
+{
+	for (u32 i = 0; i < 256; i++) {
+		u32 value = i;
+
+		for (int bit = 0; bit < 8; bit++)
+			value = value & 1 ? value >> 1 ^ POLYNOMIAL : value >> 1;
+		table[i] = value;
+	}
+}
+
+static u32 checksum(const void *from, uptr bytes)
+{
+	const u8 *at = from;
+	u32 value = ~0u;
+
+	while (bytes--)
+		value = table[(value ^ *at++) & 0xff] ^ value >> 8;
+	return ~value;
+}
+
+void open_frames(int in, int out_to)
+{
+	in_fd = in;
+	out_fd = out_to;
+	fill_table();
+}
+
+int frames_in(void)
+{
+	return in_fd;
+}
+
+static long read_ahead(void)
+{
+	long got;
+
+	do
+		got = sys3(NR_read, in_fd, waiting, sizeof(waiting));
+	while (got == -EINTR);
+	waiting_at = 0;
+	waiting_end = got > 0 ? (u32)got : 0;
+	return got > 0 ? 0 : -EPIPE;
+}
+
+static long take_bytes(void *to, u32 bytes)
+{
+	u8 *at = to;
+
+	while (bytes) {
+		u32 have = waiting_end - waiting_at;
+		u32 now = have < bytes ? have : bytes;
+
+		memcpy(at, waiting + waiting_at, now);
+		waiting_at += now;
+		at += now;
+		bytes -= now;
+		if (bytes && read_ahead())
+			return -EPIPE;
+	}
+	return 0;
+}
+
+/* 0, or a negative number when the stream has ended or makes no sense; there is no way back. */
+long read_frame(struct frame *frame)
+{
+	u32 expected;
+	long error = take_bytes(frame, FRAME_HEADER_BYTES);
+
+	if (error)
+		return error;
+	if (frame->magic != FRAME_MAGIC || frame->length > MAX_PAYLOAD)
+		return -1;
+	error = take_bytes(frame->payload, frame->length + (u32)sizeof(expected));
+	if (error)
+		return error;
+	memcpy(&expected, frame->payload + frame->length, sizeof(expected));
+	return checksum(frame, FRAME_HEADER_BYTES + frame->length) == expected ? 0 : -1;
+}
+
+void send_frame(u8 type, u8 status, u32 sequence, const void *payload, u32 bytes)
+{
+	u32 sum;
+
+	out.magic = FRAME_MAGIC;
+	out.type = type;
+	out.status = status;
+	out.sequence = sequence;
+	out.length = bytes;
+	memcpy(out.payload, payload, bytes);
+	sum = checksum(&out, FRAME_HEADER_BYTES + bytes);
+	memcpy(out.payload + bytes, &sum, sizeof(sum));
+	if (write_all(out_fd, &out, FRAME_HEADER_BYTES + bytes + sizeof(sum)))
+		die(1);
+}
+
+void send_done(u32 sequence)
+{
+	send_frame(FRAME_DONE, STATUS_OK, sequence, NULL, 0);
+}
+
+void send_status(u8 status, u32 sequence, u32 detail)
+{
+	send_frame(FRAME_DONE, status, sequence, &detail, sizeof(detail));
+}
+
+struct cursor open_request(const struct frame *frame)
+{
+	return (struct cursor){ frame->payload, frame->payload + frame->length, 0 };
+}
+
+static void take(struct cursor *c, void *to, uptr bytes)
+{
+	memset(to, 0, bytes);
+	if (bytes > (uptr)(c->end - c->at)) {
+		c->bad = 1;
+		return;
+	}
+	memcpy(to, c->at, bytes);
+	c->at += bytes;
+}
+
+u8 take_u8(struct cursor *c)
+{
+	u8 value;
+
+	take(c, &value, sizeof(value));
+	return value;
+}
+
+u32 take_u32(struct cursor *c)
+{
+	u32 value;
+
+	take(c, &value, sizeof(value));
+	return value;
+}
+
+u64 take_u64(struct cursor *c)
+{
+	u64 value;
+
+	take(c, &value, sizeof(value));
+	return value;
+}
+
+const char *take_text(struct cursor *c)
+{
+	const u8 *start = c->at;
+
+	for (const u8 *at = start; at < c->end; at++) {
+		if (*at == 0) {
+			c->at = at + 1;
+			return (const char *)start;
+		}
+	}
+	c->bad = 1;
+	return "";
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Executors: one process for each ABI, started when first asked for and again after it died.
+ * Programs go in over one pipe, answers come out of the other.
+ */
+#include "agent.h"
+#include "executor.h"
+#include "numbers.h"
+
+#define NO_EXECUTOR 0xffffffffu
+
+struct executor {
+	const char *path;
+	u8 bits;
+	long pid; /* 0: not running */
+	int request;
+	int answer;
+};
+
+static struct executor executors[] = {
+#ifdef __x86_64__
+	{ "/executor.x86_64", 64, 0, -1, -1 },
+#endif
+	{ "/executor.i386", 32, 0, -1, -1 },
+};
+
+static u8 answer[MAX_PAYLOAD];
+
+u8 abis(void)
+{
+	return sizeof(void *) * 8;
+}
+
+static struct executor *find_executor(u8 bits)
+{
+	for (u32 i = 0; i < ARRAY_LENGTH(executors); i++)
+		if (executors[i].bits == bits)
+			return &executors[i];
+	return NULL;
+}
+
+/*
+ * What calls find open: endless zeros to read, and a file of its own to write to. Both look at
+ * the memory they are given, so that a bad pointer is noticed.
+ */
+static void open_standard_files(void)
+{
+	long zeros = sys3(NR_open, "/dev/zero", O_RDONLY | O_CLOEXEC, 0);
+	long file = sys3(NR_open, "/tmp/written", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	sys3(NR_dup3, zeros, 0, 0);
+	sys3(NR_dup3, file, 1, 0);
+	sys3(NR_dup3, file, 2, 0);
+}
+
+_Noreturn static void become(const struct executor *e, int request, int answer_to)
+{
+	static const char *const no_environment[] = { NULL };
+	const char *const arguments[] = { e->path, NULL };
+	u32 failure[2] = { NO_EXECUTOR, 0 };
+
+	sys2(NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	sys0(NR_setsid);
+	sys3(NR_dup3, request, REQUEST_FD, 0);
+	sys3(NR_dup3, answer_to, ANSWER_FD, 0);
+	open_standard_files();
+	failure[1] = (u32)-sys3(NR_execve, e->path, arguments, no_environment);
+	write_all(ANSWER_FD, failure, sizeof(failure));
+	die(127);
+}
+
+static long start(struct executor *e)
+{
+	int requests[2], answers[2];
+	long error = sys2(NR_pipe2, requests, O_CLOEXEC);
+
+	if (error)
+		return error;
+	error = sys2(NR_pipe2, answers, O_CLOEXEC);
+	if (error)
+		return error;
+	e->pid = sys0(NR_fork);
+	if (e->pid == 0)
+		become(e, requests[0], answers[1]);
+	sys1(NR_close, requests[0]);
+	sys1(NR_close, answers[1]);
+	e->request = requests[1];
+	e->answer = answers[0];
+	return e->pid < 0 ? e->pid : 0;
+}
+
+/* Kill it if it still lives, take its remains; returns its wait status. */
+static u32 bury(struct executor *e)
+{
+	int status = 0;
+
+	sys1(NR_close, e->request);
+	sys1(NR_close, e->answer);
+	while (sys4(NR_wait4, e->pid, &status, 0, NULL) == -EINTR)
+		;
+	e->pid = 0;
+	return (u32)status;
+}
+
+static u32 kill_and_bury(struct executor *e)
+{
+	sys2(NR_kill, e->pid, SIGKILL);
+	return bury(e);
+}
+
+/* Others' orphans end up with us when we are PID 1. */
+static void reap_strangers(void)
+{
+	int status;
+
+	for (;;) {
+		long pid = sys4(NR_wait4, -1, &status, WNOHANG, NULL);
+
+		if (pid <= 0)
+			return;
+		for (u32 i = 0; i < ARRAY_LENGTH(executors); i++) {
+			if (executors[i].pid == pid) {
+				sys1(NR_close, executors[i].request);
+				sys1(NR_close, executors[i].answer);
+				executors[i].pid = 0;
+			}
+		}
+	}
+}
+
+static long await_answer(const struct executor *e, u32 timeout_ms)
+{
+	struct pollfd waiting = { e->answer, POLLIN, 0 };
+	long ready;
+
+	do
+		ready = sys3(NR_poll, &waiting, 1, timeout_ms);
+	while (ready == -EINTR);
+	return ready;
+}
+
+static void pass_answer(struct executor *e, u32 sequence)
+{
+	u32 bytes = 0;
+
+	if (read_all(e->answer, &bytes, sizeof(bytes))) {
+		send_status(STATUS_DIED, sequence, bury(e));
+	} else if (bytes == NO_EXECUTOR) {
+		read_all(e->answer, &bytes, sizeof(bytes));
+		bury(e);
+		send_status(STATUS_ERRNO, sequence, bytes);
+	} else if (bytes > sizeof(answer) || read_all(e->answer, answer, bytes)) {
+		send_status(STATUS_DIED, sequence, kill_and_bury(e));
+	} else {
+		send_frame(FRAME_DONE, STATUS_OK, sequence, answer, bytes);
+	}
+}
+
+void run_program(const struct frame *request)
+{
+	struct cursor c = open_request(request);
+	struct executor *e = find_executor(take_u8(&c));
+	u32 timeout_ms, bytes;
+
+	(void)take_u8(&c);
+	timeout_ms = take_u32(&c);
+	if (c.bad || !e) {
+		send_status(STATUS_MALFORMED, request->sequence, 0);
+		return;
+	}
+	reap_strangers();
+	if (!e->pid) {
+		long error = start(e);
+
+		if (error) {
+			send_status(STATUS_ERRNO, request->sequence, (u32)-error);
+			return;
+		}
+	}
+	bytes = (u32)(c.end - c.at);
+	if (write_all(e->request, &bytes, sizeof(bytes)) || write_all(e->request, c.at, bytes)) {
+		pass_answer(e, request->sequence);
+	} else if (await_answer(e, timeout_ms) == 0) {
+		kill_and_bury(e);
+		send_status(STATUS_TIMEOUT, request->sequence, timeout_ms);
+	} else {
+		pass_answer(e, request->sequence);
+	}
+}
+
+void renew_executors(const struct frame *request)
+{
+	for (u32 i = 0; i < ARRAY_LENGTH(executors); i++)
+		if (executors[i].pid)
+			kill_and_bury(&executors[i]);
+	reap_strangers();
+	send_done(request->sequence);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System calls and constants that the guest code itself uses.
+ * Source: arch/x86/entry/syscalls/syscall_{32,64}.tbl and include/uapi, 6.1.
+ */
+#ifndef NUMBERS_H
+#define NUMBERS_H
+
+#ifdef __x86_64__
+#define NR_read 0
+#define NR_write 1
+#define NR_open 2
+#define NR_close 3
+#define NR_poll 7
+#define NR_lseek 8
+#define NR_mmap 9
+#define NR_rt_sigaction 13
+#define NR_rt_sigreturn 15
+#define NR_ioctl 16
+#define NR_getpid 39
+#define NR_fork 57
+#define NR_execve 59
+#define NR_exit 60
+#define NR_wait4 61
+#define NR_kill 62
+#define NR_mkdir 83
+#define NR_sigaltstack 131
+#define NR_prctl 157
+#define NR_mount 165
+#define NR_gettid 186
+#define NR_exit_group 231
+#define NR_setsid 112
+#define NR_dup3 292
+#define NR_pipe2 293
+#else
+#define NR_exit 1
+#define NR_fork 2
+#define NR_read 3
+#define NR_write 4
+#define NR_open 5
+#define NR_close 6
+#define NR_execve 11
+#define NR_lseek 19
+#define NR_getpid 20
+#define NR_mount 21
+#define NR_kill 37
+#define NR_mkdir 39
+#define NR_ioctl 54
+#define NR_setsid 66
+#define NR_mmap 192 /* mmap2: the offset counts pages */
+#define NR_wait4 114
+#define NR_poll 168
+#define NR_prctl 172
+#define NR_rt_sigreturn 173
+#define NR_rt_sigaction 174
+#define NR_sigaltstack 186
+#define NR_gettid 224
+#define NR_exit_group 252
+#define NR_dup3 330
+#define NR_pipe2 331
+#endif
+
+#define EINTR 4
+#define EAGAIN 11
+#define EINVAL 22
+#define EPIPE 32
+#define ETIMEDOUT 110
+
+#define O_RDONLY 0
+#define O_WRONLY 01
+#define O_RDWR 02
+#define O_CREAT 0100
+#define O_NOCTTY 0400
+#define O_TRUNC 01000
+#define O_NONBLOCK 04000
+#define O_CLOEXEC 02000000
+
+#define PROT_READ 1
+#define PROT_WRITE 2
+#define MAP_PRIVATE 0x02
+#define MAP_FIXED 0x10
+#define MAP_ANONYMOUS 0x20
+
+#define POLLIN 1
+#define POLLHUP 0x10
+#define WNOHANG 1
+#define SIGKILL 9
+#define PR_SET_PDEATHSIG 1
+#define TCSETS 0x5402
+
+struct pollfd {
+	int fd;
+	short events;
+	short revents;
+};
+
+#endif

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The few functions that a compiler and our own code expect of a C library. */
+#include "guest.h"
+#include "numbers.h"
+
+void *memcpy(void *to, const void *from, uptr bytes)
+{
+	u8 *t = to;
+	const u8 *f = from;
+
+	while (bytes--)
+		*t++ = *f++;
+	return to;
+}
+
+void *memset(void *to, int value, uptr bytes)
+{
+	u8 *t = to;
+
+	while (bytes--)
+		*t++ = (u8)value;
+	return to;
+}
+
+uptr strlen(const char *text)
+{
+	const char *end = text;
+
+	while (*end)
+		end++;
+	return (uptr)(end - text);
+}
+
+long read_all(int fd, void *to, uptr bytes)
+{
+	u8 *at = to;
+
+	while (bytes) {
+		long got = sys3(NR_read, fd, at, bytes);
+
+		if (got == -EINTR)
+			continue;
+		if (got <= 0)
+			return got ? got : -EPIPE;
+		at += got;
+		bytes -= (uptr)got;
+	}
+	return 0;
+}
+
+long write_all(int fd, const void *from, uptr bytes)
+{
+	const u8 *at = from;
+
+	while (bytes) {
+		long put = sys3(NR_write, fd, at, bytes);
+
+		if (put == -EINTR)
+			continue;
+		if (put <= 0)
+			return put ? put : -EPIPE;
+		at += put;
+		bytes -= (uptr)put;
+	}
+	return 0;
+}
+
+_Noreturn void die(int status)
+{
+	for (;;)
+		sys1(NR_exit_group, status);
+}

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest that scenarios hold: a kernel that can be asked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from harness.agent.about import ABOUT_BYTES, About, decode_about
+from harness.agent.calls import Call, Outcome
+from harness.agent.client import AgentClient, Exit
+from harness.agent.frames import ChannelBroken, ChannelSilent
+from harness.agent.program import Program
+from harness.arch import Abi, Arch
+from harness.cpu import Cpu, why_unavailable
+from harness.deadline import Deadline, Patience
+from harness.entry import EntryPath
+from harness.errors import DeclarationError, GuestError, TrapgateError
+from harness.landscape import ABOUT, ARENA
+from harness.machine.console import find_splat, read_records
+from harness.syscalls import SyscallTable, read_table
+from harness.version import KernelVersion
+from harness.wire import MAX_REQUEST
+
+_ALIGNMENT = 64
+_GRACE_S = 5.0
+_MOST_ARGUMENTS = 6
+_MOST_BYTES = MAX_REQUEST - 1024
+_MANY = 4096
+
+OnOutput = Callable[[int, bytes], None]
+"""Takes 1 or 2, and a piece of what came out of that descriptor."""
+
+
+class Carrier(Protocol):
+    """What a guest runs in, as far as the guest needs to know."""
+
+    def explain(self, error: TrapgateError) -> TrapgateError:
+        """Find out why the agent's channel broke or fell silent."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that a call brings along for the kernel to write to.
+
+    Attributes:
+        size_bytes: how much.
+        fill: what every byte holds before the call.
+    """
+
+    size_bytes: int
+    fill: int = 0xA5
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which kernel a guest runs, and in what.
+
+    Attributes:
+        spec: what the user asked for.
+        arch: what the kernel was built for.
+        version: its version.
+        release: what `uname -r` says.
+        accelerator: "tcg" or "kvm".
+        cpu: the processor model as QEMU spells it.
+    """
+
+    spec: str
+    arch: Arch
+    version: KernelVersion
+    release: str
+    accelerator: str
+    cpu: str
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        return f"Linux {self.release} ({self.arch}) on {self.cpu} by {self.accelerator}"
+
+
+Argument = int | bytes | Buffer
+
+
+class Guest:
+    """One kernel with an agent in it.
+
+    Args:
+        client: the conversation with the agent.
+        carrier: what explains a broken conversation.
+        identity: which kernel this is.
+        patience: how long its answers may take.
+
+    Attributes:
+        identity: which kernel this is.
+        usable: whether it can still be asked; False after it panicked, hung or was lost.
+    """
+
+    def __init__(
+        self, client: AgentClient, carrier: Carrier, identity: Identity, patience: Patience
+    ) -> None:
+        self.identity = identity
+        self.usable = True
+        self._client = client
+        self._carrier = carrier
+        self._patience = patience
+        self._about: dict[Abi, About] = {}
+        self._log: list[str] = []
+
+    def call(
+        self,
+        entry: EntryPath,
+        number: int | str,
+        *arguments: Argument,
+        timeout_s: float | None = None,
+        **registers: int,
+    ) -> Outcome:
+        """Make one call.
+
+        Args:
+            entry: the way into the kernel.
+            number: a number, or the name of a call in the entry path's table.
+            arguments: at most six: numbers; bytes, of which the address is passed; buffers, whose
+                address is passed and whose contents come back in the outcome's `memory`.
+            timeout_s: how long the call may take; a call's usual patience when not given.
+            registers: registers (and "flags") that are to hold something else than they would.
+
+        Raises:
+            DeclarationError: no such call, or too many arguments.
+            GuestError: the executor died, or the kernel did.
+        """
+        program = Program()
+        call, buffers = self._lay_out(program, entry, number, arguments, registers)
+        program.call(call)
+        for address, buffer in buffers:
+            program.read(address, buffer.size_bytes)
+        results = self.run(entry.abi, program, timeout_s)
+        memory = tuple(r for r in results if isinstance(r, bytes))
+        (outcome,) = (r for r in results if isinstance(r, Outcome))
+        return replace(outcome, memory=memory)
+
+    def calls(self, calls: Sequence[Call]) -> list[Outcome]:
+        """Make many calls of one ABI, as many at a time as fit a request."""
+        outcomes: list[Outcome] = []
+        for program in _pack(calls):
+            results = self.run(calls[0].entry.abi, program)
+            outcomes += [r for r in results if isinstance(r, Outcome)]
+        return outcomes
+
+    def run(
+        self, abi: Abi, program: Program, timeout_s: float | None = None
+    ) -> list[Outcome | bytes | int]:
+        """Have the executor of `abi` carry out a program, and return each operation's result."""
+        limit_s = timeout_s or self._patience.call_s
+        start = self.about(abi).start
+        deadline = Deadline.after(limit_s + _GRACE_S, "call")
+        with self._explained():
+            answer = self._client.run(abi, program.encode(), limit_s, deadline)
+            return program.decode(answer, start)
+
+    def about(self, abi: Abi) -> About:
+        """Return what the executor of `abi` says of itself; a new one after one died."""
+        if abi not in self.identity.arch.abis:
+            raise DeclarationError(f"an {self.identity.arch} kernel runs no {abi} programs")
+        if abi not in self._about:
+            program = Program()
+            program.read(ABOUT.start, ABOUT_BYTES)
+            with self._explained():
+                answer = self._client.run(
+                    abi, program.encode(), self._patience.call_s, self._deadline("executor's start")
+                )
+            (record,) = program.decode(answer, {})
+            assert isinstance(record, bytes)  # noqa: S101
+            self._about[abi] = decode_about(record, abi)
+        return self._about[abi]
+
+    @property
+    def cpu(self) -> Cpu:
+        """The processor, as a program sees it."""
+        return self.about(self.identity.arch.abi).cpu
+
+    def table(self, entry: EntryPath) -> SyscallTable:
+        """Return the numbers that `entry` takes on this kernel."""
+        return read_table(entry.table, self.identity.version)
+
+    def why_unavailable(self, entry: EntryPath) -> str:
+        """Return why `entry` cannot be used here, empty when it can."""
+        if entry.abi not in self.identity.arch.abis:
+            return f"an {self.identity.arch} kernel runs no {entry.abi} programs"
+        return why_unavailable(entry, self.identity.arch, self.cpu)
+
+    def write(self, abi: Abi, address: int, content: bytes) -> None:
+        """Put bytes into the memory of the executor of `abi`.
+
+        Raises:
+            DeclarationError: not all of it is writable.
+        """
+        program = Program()
+        program.write(address, content)
+        if self.run(abi, program) != [0]:
+            raise DeclarationError(f"{len(content)} bytes at {address:#x} are not all writable")
+
+    def read(self, abi: Abi, address: int, size_bytes: int) -> bytes:
+        """Take bytes out of the memory of the executor of `abi`, up to the first that faults."""
+        program = Program()
+        program.read(address, size_bytes)
+        (content,) = self.run(abi, program)
+        assert isinstance(content, bytes)  # noqa: S101
+        return content
+
+    def read_file(self, path: str) -> bytes:
+        """Return the contents of a file in the guest."""
+        with self._explained():
+            return self._client.get(path, self._deadline("file"))
+
+    def write_file(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Write a file in the guest."""
+        patience = self._patience.request_s + len(content) / 50_000
+        with self._explained():
+            self._client.put(path, content, mode, Deadline.after(patience, "file"))
+
+    def execute(
+        self, argv: list[str], *, timeout_s: float = 60.0, environment: dict[str, str] | None = None
+    ) -> tuple[Exit, bytes, bytes]:
+        """Run a program in the guest, and return its end, its output and its errors."""
+        output: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
+        end = self.execute_streaming(
+            argv, lambda which, piece: output[which].extend(piece), timeout_s, environment
+        )
+        return end, bytes(output[1]), bytes(output[2])
+
+    def execute_streaming(
+        self,
+        argv: list[str],
+        on_output: OnOutput,
+        timeout_s: float = 60.0,
+        environment: dict[str, str] | None = None,
+    ) -> Exit:
+        """Run a program in the guest, and pass its output on as it comes."""
+        deadline = Deadline.after(timeout_s + _GRACE_S, "program")
+        with self._explained():
+            return self._client.execute(argv, environment or {}, timeout_s, deadline, on_output)
+
+    def renew(self) -> None:
+        """Replace the executors by fresh ones."""
+        self._about.clear()
+        with self._explained():
+            self._client.renew(self._deadline("renewal"))
+
+    def drain_log(self) -> str:
+        """Return what the kernel has logged since the last time, one message a line."""
+        with self._explained():
+            news = read_records(self._client.log(self._deadline("kernel log")))
+        self._log.append(news)
+        return news
+
+    def find_splat(self) -> str | None:
+        """Return the first warning or oops that the kernel has logged since the last time."""
+        return find_splat(self.drain_log())
+
+    @property
+    def log(self) -> str:
+        """All of the kernel's log that has been drained so far."""
+        return "\n".join(filter(None, self._log))
+
+    def _lay_out(
+        self,
+        program: Program,
+        entry: EntryPath,
+        number: int | str,
+        arguments: tuple[Argument, ...],
+        registers: dict[str, int],
+    ) -> tuple[Call, list[tuple[int, Buffer]]]:
+        """Give each argument that is memory a place in the arena, and say how it gets there."""
+        if len(arguments) > _MOST_ARGUMENTS:
+            raise DeclarationError(f"a call takes six arguments at most, got {len(arguments)}")
+        values: list[int] = []
+        buffers: list[tuple[int, Buffer]] = []
+        address = ARENA.start
+        for argument in arguments:
+            if isinstance(argument, int):
+                values.append(argument)
+                continue
+            values.append(address)
+            if isinstance(argument, Buffer):
+                program.fill(address, argument.size_bytes, argument.fill)
+                buffers.append((address, argument))
+                size = argument.size_bytes
+            else:
+                program.write(address, argument)
+                size = len(argument)
+            address += (size + _ALIGNMENT) // _ALIGNMENT * _ALIGNMENT
+        code = self.table(entry).number(number) if isinstance(number, str) else number
+        label = f"{number}({', '.join(_show(a) for a in arguments)}) by {entry}"
+        return Call.of(entry, code, tuple(values), label, **registers), buffers
+
+    def _deadline(self, phase: str) -> Deadline:
+        return Deadline.after(self._patience.request_s, phase)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn a channel's trouble into what really happened; forget executors that died."""
+        try:
+            yield
+        except (ChannelBroken, ChannelSilent) as error:
+            self.usable = False
+            raise self._carrier.explain(error) from error
+        except GuestError:
+            self._about.clear()
+            raise
+
+
+def _pack(calls: Sequence[Call]) -> Iterator[Program]:
+    """Deal calls out to programs that fit a request each."""
+    program = Program()
+    for call in calls:
+        if program.size_bytes > _MOST_BYTES:
+            yield program
+            program = Program()
+        program.call(call)
+    yield program
+
+
+def _show(argument: Argument) -> str:
+    if isinstance(argument, bytes):
+        return repr(argument)[1:]
+    if isinstance(argument, Buffer):
+        return f"buffer of {argument.size_bytes}"
+    return hex(argument) if abs(argument) > _MANY else str(argument)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program for the executor: operations in, their answers out."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from harness.agent.calls import Call, Outcome, decode_outcome
+from harness.agent.frames import ChannelBroken
+from harness.wire import Op
+
+_SPAN = struct.Struct("<BQI")
+_COUNT = struct.Struct("<I")
+
+
+class Program:
+    """Operations in the order in which they are carried out.
+
+    Attributes:
+        size_bytes: how long the encoded program is so far.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._answers: list[Call | str] = []
+        self.size_bytes = 0
+
+    def write(self, address: int, content: bytes) -> None:
+        """Put bytes into the executor's memory; the answer counts those that faulted."""
+        self._add(_SPAN.pack(Op.WRITE, address, len(content)) + content, "left")
+
+    def fill(self, address: int, size_bytes: int, value: int) -> None:
+        """Fill memory with one byte's value; the answer counts those that faulted."""
+        self._add(_SPAN.pack(Op.FILL, address, size_bytes) + bytes([value]), "left")
+
+    def read(self, address: int, size_bytes: int) -> None:
+        """Take bytes out of the executor's memory, up to the first that faults."""
+        self._add(_SPAN.pack(Op.READ, address, size_bytes), "bytes")
+
+    def call(self, call: Call) -> None:
+        """Make a call."""
+        self._add(call.encode(), call)
+
+    def encode(self) -> bytes:
+        """Return the program as the executor takes it."""
+        return b"".join(self._pieces)
+
+    def decode(self, answer: bytes, start: Mapping[str, int]) -> list[Outcome | bytes | int]:
+        """Read the executor's answer.
+
+        Args:
+            answer: what came back for this program.
+            start: what calls are read against, see `About.start`.
+
+        Returns:
+            For each operation an outcome (call), bytes (read) or a count (write, fill).
+
+        Raises:
+            ChannelBroken: the answer does not fit the program.
+        """
+        view = memoryview(answer)
+        results: list[Outcome | bytes | int] = []
+        try:
+            for expected in self._answers:
+                result, used = _decode(expected, view, start)
+                results.append(result)
+                view = view[used:]
+        except struct.error as error:
+            raise ChannelBroken("the executor's answer is shorter than its program") from error
+        if view:
+            raise ChannelBroken(f"the executor's answer has {len(view)} bytes too many")
+        return results
+
+    def _add(self, piece: bytes, answer: Call | str) -> None:
+        self._pieces.append(piece)
+        self._answers.append(answer)
+        self.size_bytes += len(piece)
+
+
+def _decode(
+    expected: Call | str, view: memoryview, start: Mapping[str, int]
+) -> tuple[Outcome | bytes | int, int]:
+    if isinstance(expected, Call):
+        return decode_outcome(expected, view, start)
+    (count,) = _COUNT.unpack_from(view)
+    if expected == "left":
+        return count, _COUNT.size
+    if len(view) < _COUNT.size + count:
+        raise struct.error
+    return bytes(view[_COUNT.size : _COUNT.size + count]), _COUNT.size + count

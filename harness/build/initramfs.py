@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The initramfs of a guest: agent, executors, and the few device nodes that it needs to start."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.arch import Arch
+from harness.build.cpio import Entry, character_device, folder, program, write_newc
+from harness.build.programs import build_programs
+from harness.places import cache_dir
+
+
+@dataclass(frozen=True)
+class Initramfs:
+    """An archive on disk.
+
+    Attributes:
+        path: where it lies.
+        sha256: of its bytes; the same input gives the same bytes.
+    """
+
+    path: Path
+    sha256: str
+
+
+def build_initramfs(arch: Arch, extra: Iterable[Entry] = ()) -> Initramfs:
+    """Pack what a guest of `arch` starts with, and keep it under its hash.
+
+    Args:
+        arch: the kernel's; its executors for every ABI go in.
+        extra: files and folders beyond ours; may be empty.
+
+    Raises:
+        HostError: the guest's programs cannot be compiled.
+    """
+    archive = write_newc([*_base(arch), *extra])
+    sha256 = hashlib.sha256(archive).hexdigest()
+    path = cache_dir() / "initramfs" / f"{arch}-{sha256[:16]}.cpio"
+    if not path.is_file():
+        _write_atomically(path, archive)
+    return Initramfs(path, sha256)
+
+
+def _base(arch: Arch) -> list[Entry]:
+    programs = {abi: build_programs(abi) for abi in arch.abis}
+    executors = [
+        program(f"executor.{abi}", (built / "executor").read_bytes())
+        for abi, built in programs.items()
+    ]
+    return [
+        folder("dev"),
+        character_device("dev/console", 5, 1),
+        program("init", (programs[arch.abi] / "agent").read_bytes()),
+        *executors,
+    ]
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, scratch = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(scratch).rename(path)
+    finally:
+        Path(scratch).unlink(missing_ok=True)

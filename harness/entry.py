@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ways into the kernel, one record each; the instruction itself is in `guest/entry/NAME.S`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.arch import I386, X86_64, Abi
+from harness.errors import DeclarationError
+from harness.landscape import STACK_TOP
+from harness.suggest import nearest
+
+
+@dataclass(frozen=True)
+class EntryPath:
+    """One way from a program into the kernel, and the contract that its registers are under.
+
+    Attributes:
+        name: what it is called everywhere; also the name of its assembly file.
+        abi: the interface of the code that executes it.
+        table: the interface whose system-call numbers it takes.
+        arguments: the registers that carry the first to sixth argument, as the kernel's
+            documentation has them; the executor's code rearranges what its path needs rearranged.
+        may_clobber: general registers that the kernel may leave changed, the result's included.
+        source: where that contract is written down.
+    """
+
+    name: str
+    abi: Abi
+    table: Abi
+    arguments: tuple[str, ...]
+    may_clobber: frozenset[str]
+    source: str
+
+    @property
+    def number(self) -> str:
+        """The register that carries the system-call number in and the result out."""
+        return self.abi.registers[0]
+
+    def __str__(self) -> str:
+        """Return the name, which is what reports and test identifiers show."""
+        return self.name
+
+
+_I386_ARGUMENTS = ("ebx", "ecx", "edx", "esi", "edi", "ebp")
+_COMPAT_ARGUMENTS = ("rbx", "rcx", "rdx", "rsi", "rdi", "rbp")
+_X86_64_ARGUMENTS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
+_EAX = frozenset({"eax"})
+_VDSO32 = "arch/x86/entry/vdso/vdso32/system_call.S, 6.1"
+
+INT80 = EntryPath(
+    "int80", I386, I386, _I386_ARGUMENTS, _EAX, "arch/x86/entry/entry_32.S entry_INT80_32, 6.1"
+)
+KERNEL_VSYSCALL = EntryPath("kernel_vsyscall", I386, I386, _I386_ARGUMENTS, _EAX, _VDSO32)
+SYSENTER = EntryPath("sysenter", I386, I386, _I386_ARGUMENTS, _EAX, _VDSO32)
+SYSCALL32 = EntryPath("syscall32", I386, I386, _I386_ARGUMENTS, _EAX, _VDSO32)
+SYSCALL = EntryPath(
+    "syscall",
+    X86_64,
+    X86_64,
+    _X86_64_ARGUMENTS,
+    frozenset({"rax", "rcx", "r11"}),
+    "arch/x86/entry/entry_64.S entry_SYSCALL_64, 6.1",
+)
+INT80_64 = EntryPath(
+    "int80_64",
+    X86_64,
+    I386,
+    _COMPAT_ARGUMENTS,
+    frozenset({"rax"}),
+    "arch/x86/entry/entry_64_compat.S entry_INT80_compat, 6.1",
+)
+
+DEFAULT_FLAGS = 0x202
+"""Interrupts on, and the bit that is always one."""
+
+
+def default_registers(abi: Abi) -> dict[str, int]:
+    """Return what general registers and "flags" hold at a call that does not set them.
+
+    Values are distinct, have bits in each half, and are addresses of nothing; the stack pointer
+    is a good one.
+    """
+    wide = 0x5EED_0000_0000_0000 if abi is X86_64 else 0
+    values = {
+        name: wide | 0xC0DE_0000 | 0x0101 * (place + 1) for place, name in enumerate(abi.registers)
+    }
+    return values | {abi.registers[7]: STACK_TOP, "flags": DEFAULT_FLAGS}
+
+
+ENTRY_PATHS = {
+    path.name: path for path in (INT80, KERNEL_VSYSCALL, SYSENTER, SYSCALL32, SYSCALL, INT80_64)
+}
+
+
+def find_entry_path(name: str) -> EntryPath:
+    """Return the entry path called `name`.
+
+    Raises:
+        DeclarationError: there is none; the message gives the nearest names.
+    """
+    if name in ENTRY_PATHS:
+        return ENTRY_PATHS[name]
+    raise DeclarationError(f"unknown entry path {name!r}", hint=nearest(name, ENTRY_PATHS))
+
+
+def entry_paths_of(abi: Abi) -> tuple[EntryPath, ...]:
+    """Return the entry paths that code of `abi` can execute, in the executor's order."""
+    return tuple(path for path in ENTRY_PATHS.values() if path.abi is abi)

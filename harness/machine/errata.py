@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Known errors of emulators: what they get wrong at the boundary, so that no kernel is blamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.arch import ARCH_X86_64, Arch
+from harness.cpu import Cpu
+from harness.entry import SYSCALL32, SYSENTER, EntryPath
+
+QemuVersion = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What an entry path is executed in.
+
+    Attributes:
+        arch: the kernel's.
+        accelerator: "tcg" or "kvm".
+        cpu: the processor as the guest sees it.
+        qemu: the emulator's version.
+    """
+
+    arch: Arch
+    accelerator: str
+    cpu: Cpu
+    qemu: QemuVersion
+
+
+@dataclass(frozen=True)
+class Erratum:
+    """One thing that an emulator gets wrong.
+
+    Attributes:
+        entry: the entry path whose instruction it is.
+        applies: whether a situation is affected.
+        says: what happens, and what a processor would do.
+        source: where that is known from.
+    """
+
+    entry: EntryPath
+    applies: Callable[[Situation], bool]
+    says: str
+    source: str
+
+
+ERRATA = (
+    Erratum(
+        entry=SYSCALL32,
+        applies=lambda s: s.accelerator == "tcg" and s.arch is ARCH_X86_64 and s.cpu.is_intel,
+        says="TCG lets 32-bit SYSCALL through on Intel models, and the kernel double-faults; "
+        "a processor raises #UD",
+        source="measured with QEMU 7.2 on 6.1/x86_64; target/i386/tcg/seg_helper.c helper_syscall",
+    ),
+    Erratum(
+        entry=SYSENTER,
+        applies=lambda s: (
+            s.accelerator == "tcg"
+            and s.arch is ARCH_X86_64
+            and not s.cpu.is_intel
+            and s.qemu < (8, 1)
+        ),
+        says="TCG lets compatibility-mode SYSENTER through on AMD models; a processor raises #UD",
+        source="measured with QEMU 7.2; target/i386/tcg/translate.c, fixed in 8.1",
+    ),
+)
+
+
+def find_erratum(entry: EntryPath, situation: Situation) -> Erratum | None:
+    """Return the emulator's error that `entry` would run into, None when there is none known."""
+    return next((e for e in ERRATA if e.entry is entry and e.applies(situation)), None)

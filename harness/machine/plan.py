@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A machine as pure data: what decides how a guest behaves, not how it is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.arch import Arch
+from harness.errors import DeclarationError
+
+DEFAULT_CPU = {"tcg": "Nehalem", "kvm": "host"}
+"""Under TCG an Intel model: compatibility-mode SYSENTER is right there, and SMAP, which some
+emulated returns trip over, is absent."""
+
+DEFAULT_MEMORY_MIB = 128
+
+BASE_COMMAND_LINE = ("console=ttyS0", "panic=-1", "quiet", "8250.nr_uarts=2")
+
+
+@dataclass(frozen=True)
+class MachineOptions:
+    """What a user may choose about a machine.
+
+    Attributes:
+        cpu: a model as QEMU spells it, with features; empty for the accelerator's default.
+        accelerator: "auto", "tcg" or "kvm".
+        memory_mib: the guest's memory.
+        vcpus: how many processors.
+        append: more kernel parameters, which come last and so win.
+    """
+
+    cpu: str = ""
+    accelerator: str = "auto"
+    memory_mib: int = DEFAULT_MEMORY_MIB
+    vcpus: int = 1
+    append: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MachinePlan:
+    """One machine that could be started.
+
+    Attributes:
+        arch: the kernel's.
+        kernel: the file that QEMU boots, a bzImage or an ELF file with a PVH entry.
+        initramfs: the archive that goes with it.
+        accelerator: "tcg" or "kvm".
+        cpu: a model as QEMU spells it.
+        machine: QEMU's machine type.
+        memory_mib: the guest's memory.
+        vcpus: how many processors.
+        command_line: the kernel's parameters.
+    """
+
+    arch: Arch
+    kernel: Path
+    initramfs: Path
+    accelerator: str
+    cpu: str
+    machine: str = "pc"
+    memory_mib: int = DEFAULT_MEMORY_MIB
+    vcpus: int = 1
+    command_line: tuple[str, ...] = BASE_COMMAND_LINE
+
+
+def plan_machine(
+    arch: Arch, kernel: Path, initramfs: Path, accelerator: str, options: MachineOptions
+) -> MachinePlan:
+    """Decide on a machine.
+
+    Args:
+        arch: the kernel's.
+        kernel: what QEMU boots.
+        initramfs: what goes with it.
+        accelerator: "tcg" or "kvm"; the choice that "auto" stands for has been made by now.
+        options: what the user wants.
+
+    Raises:
+        DeclarationError: an option cannot be meant.
+    """
+    if options.memory_mib < 32 or options.vcpus < 1:  # noqa: PLR2004
+        raise DeclarationError(
+            f"a guest needs 32 MiB and one processor at least, "
+            f"got {options.memory_mib} MiB and {options.vcpus}"
+        )
+    return MachinePlan(
+        arch=arch,
+        kernel=kernel,
+        initramfs=initramfs,
+        accelerator=accelerator,
+        cpu=options.cpu or DEFAULT_CPU[accelerator],
+        memory_mib=options.memory_mib,
+        vcpus=options.vcpus,
+        command_line=BASE_COMMAND_LINE + options.append,
+    )

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One QEMU process: started, watched, and certain to end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from qemu.qmp.legacy import QEMUMonitorProtocol
+
+from harness.deadline import Deadline, Patience
+from harness.errors import HostError
+from harness.machine.arguments import Wiring, qemu_arguments
+from harness.machine.console import last_lines
+from harness.machine.plan import MachinePlan
+from harness.tools import require_tool
+
+_EMULATOR = "qemu-system-x86_64"
+
+
+class QemuProcess:
+    """A running QEMU with its three connections.
+
+    Attributes:
+        frames: the host's end of the second serial port.
+        process: the process itself.
+    """
+
+    def __init__(self, plan: MachinePlan, patience: Patience) -> None:
+        """Start QEMU; use `start_qemu`, which also ends it."""
+        self.plan = plan
+        self.patience = patience
+        self._console = _unlinked_file("console")
+        self._errors = _unlinked_file("qemu")
+        self.frames, frames_there = socket.socketpair()
+        monitor_here, monitor_there = socket.socketpair()
+        self._monitor = QEMUMonitorProtocol(monitor_here)
+        with frames_there, monitor_there, _write_only(self._console) as console:
+            wiring = _inherited(console, frames_there.fileno(), monitor_there.fileno())
+            self.process = self._spawn(
+                wiring, [console, frames_there.fileno(), monitor_there.fileno()]
+            )
+
+    def _spawn(self, wiring: Wiring, descriptors: list[int]) -> subprocess.Popen[bytes]:
+        """Start QEMU so that it dies when we do, however we die."""
+        emulator = str(require_tool(_EMULATOR))
+        guard = [str(require_tool("setpriv")), "--pdeathsig", "KILL", "--"]
+        return subprocess.Popen(
+            [*guard, emulator, *qemu_arguments(self.plan, wiring)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            pass_fds=descriptors,
+        )
+
+    def connect(self) -> None:
+        """Wait until QEMU's monitor answers.
+
+        Raises:
+            HostError: QEMU did not start.
+        """
+        self._monitor.settimeout(self.patience.start_s)
+        try:
+            self._monitor.connect()
+        except Exception as error:
+            raise self._did_not_start() from error
+
+    def ask(self, command: str, **arguments: object) -> object:
+        """Send one command to QEMU's monitor.
+
+        Raises:
+            HostError: QEMU refused, or is gone.
+        """
+        try:
+            return self._monitor.cmd(command, **arguments)
+        except Exception as error:
+            raise HostError(f"qemu's monitor did not do {command}: {error}") from error
+
+    def registers(self) -> str:
+        """Return what the processor holds, as QEMU prints it; empty when QEMU does not answer."""
+        with contextlib.suppress(HostError):
+            return str(self.ask("human-monitor-command", **{"command-line": "info registers"}))
+        return ""
+
+    def shutdown_reason(self) -> str:
+        """Return why QEMU says the machine stopped ("guest-reset"), empty when it has not said."""
+        with contextlib.suppress(Exception):
+            for event in self._monitor.get_events(wait=False):
+                if event["event"] == "SHUTDOWN":
+                    return str(event["data"]["reason"])
+        return ""
+
+    def console_text(self) -> str:
+        """Return all that the kernel has printed so far."""
+        size = os.fstat(self._console.fileno()).st_size
+        return os.pread(self._console.fileno(), size, 0).decode(errors="replace")
+
+    def error_text(self) -> str:
+        """Return what QEMU itself has complained of."""
+        size = os.fstat(self._errors.fileno()).st_size
+        return last_lines(os.pread(self._errors.fileno(), size, 0).decode(errors="replace"))
+
+    def wait(self, deadline: Deadline) -> int | None:
+        """Return the process's exit status, None when it still runs at the deadline."""
+        try:
+            return self.process.wait(deadline.remaining_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def end(self) -> None:
+        """End the process (TERM, then KILL) and let go of everything; may be called again."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            if self.wait(Deadline.after(self.patience.end_s, "end")) is None:
+                self.process.kill()
+                self.process.wait()
+        with contextlib.suppress(Exception):
+            self._monitor.close()
+        for file in (self.frames, self._console, self._errors):
+            file.close()
+
+    def _did_not_start(self) -> HostError:
+        status = self.wait(Deadline.after(1, "start"))
+        state = "does not answer" if status is None else f"ended with status {status}"
+        return HostError(f"qemu {state} at its start", evidence=self.error_text())
+
+
+@contextlib.contextmanager
+def start_qemu(plan: MachinePlan, patience: Patience) -> Iterator[QemuProcess]:
+    """Start QEMU for `plan`, and end it when the block is left.
+
+    Raises:
+        HostError: QEMU did not start.
+    """
+    process = QemuProcess(plan, patience)
+    try:
+        process.connect()
+        yield process
+    finally:
+        process.end()
+
+
+def _inherited(console: int, frames: int, monitor: int) -> Wiring:
+    """Wire everything to open descriptors: no path, so nothing to collide or be left behind."""
+    return Wiring(
+        console="file,path=/dev/fdset/1,append=on",
+        frames=f"socket,fd={frames}",
+        monitor=f"socket,fd={monitor}",
+        extra=("-add-fd", f"fd={console},set=1"),
+    )
+
+
+def _unlinked_file(purpose: str) -> IO[bytes]:
+    """Open a file that has no name and vanishes with the last process that holds it."""
+    return tempfile.TemporaryFile(prefix=f"trapgate-{purpose}-")
+
+
+@contextlib.contextmanager
+def _write_only(file: IO[bytes]) -> Iterator[int]:
+    """Open an unlinked file once more, as QEMU wants it: for appending, and not for reading."""
+    descriptor = os.open(Path(f"/proc/self/fd/{file.fileno()}"), os.O_WRONLY | os.O_APPEND)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The names and numbers of system calls, by table and kernel version."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.arch import Abi
+from harness.errors import DeclarationError
+from harness.places import data_dir
+from harness.suggest import nearest
+from harness.version import KernelVersion
+
+_FIRST = KernelVersion(0, 0)
+
+
+@dataclass(frozen=True)
+class SyscallTable:
+    """The system calls that a kernel of some version has numbers for.
+
+    Attributes:
+        abi: whose numbers these are.
+        numbers: number by name.
+        newer: names that later kernels have and this one has not, with their numbers.
+    """
+
+    abi: Abi
+    numbers: Mapping[str, int]
+    newer: Mapping[str, int]
+
+    @property
+    def size(self) -> int:
+        """One more than the largest number: the kernel's NR_syscalls."""
+        return max(self.numbers.values()) + 1
+
+    def number(self, name: str) -> int:
+        """Return the number of the call `name`, also of one that came later.
+
+        Raises:
+            DeclarationError: no kernel that we know of has such a call.
+        """
+        found = self.numbers.get(name, self.newer.get(name))
+        if found is None:
+            hint = nearest(name, {*self.numbers, *self.newer})
+            raise DeclarationError(f"unknown system call {name!r} on {self.abi}", hint=hint)
+        return found
+
+    def name(self, number: int) -> str | None:
+        """Return the name of `number`, None when it is not taken."""
+        return next((name for name, value in self.numbers.items() if value == number), None)
+
+    def find_unused(self) -> int | None:
+        """Return the largest number inside the table that no call has, None when all are taken."""
+        taken = set(self.numbers.values())
+        return next((n for n in range(self.size - 1, -1, -1) if n not in taken), None)
+
+
+@functools.cache
+def read_table(abi: Abi, version: KernelVersion) -> SyscallTable:
+    """Return the table of `abi` as a kernel of `version` has it."""
+    known = _read_all(abi)
+    there = {name: number for name, (number, since) in known.items() if since <= version}
+    newer = {name: number for name, (number, since) in known.items() if since > version}
+    return SyscallTable(abi, there, newer)
+
+
+@functools.cache
+def _read_all(abi: Abi) -> dict[str, tuple[int, KernelVersion]]:
+    path = data_dir("kernels") / "syscalls" / f"{abi}.toml"
+    rows = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: (row["number"], KernelVersion.parse(row["since"]) if "since" in row else _FIRST)
+        for name, row in rows.items()
+    }

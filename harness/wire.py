@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The numbers that the host and the guest's agent have agreed on; the C header is made from them.
+
+Everything on the wire is little-endian. A frame is a header (`HEADER`), `length` bytes of
+payload, and the CRC-32 (zlib's) of both. The agent answers each frame with one or more frames of
+the same sequence number; the last of them has type `DONE`.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+
+PROTOCOL = 1
+MAGIC = 0x4754
+HEADER = struct.Struct("<HBBII")
+"""Magic, type, status, sequence, length of the payload in bytes."""
+CRC = struct.Struct("<I")
+MAX_PAYLOAD = 65536
+"""Bytes of payload that either side accepts in one frame."""
+MAX_REQUEST = 16384
+"""Bytes that the host sends before it waits: less than the guest's tty buffers hold."""
+
+
+class FrameType(enum.IntEnum):
+    """What a frame is: requests of the host first, answers of the agent from 64."""
+
+    RUN = 1
+    """Run a program of operations: u8 ABI bits, u8 flags, u32 timeout in ms, program."""
+    PUT = 2
+    """Write a file: u32 mode, u64 offset, path with its NUL, data."""
+    GET = 3
+    """Read a file: u64 offset, u32 bytes at most, path with its NUL."""
+    EXEC = 4
+    """Start a program: u32 timeout in ms, u32 argc, argv and environment as NUL-ended strings."""
+    LOG = 5
+    """Give the kernel log's records that have come since the last time."""
+    RENEW = 6
+    """End the executors; the next RUN starts new ones."""
+
+    HELLO = 64
+    """The agent is up: u32 protocol, u8 ABI bits, u8 is PID 1."""
+    DATA = 65
+    """A piece of an answer, more follow."""
+    OUTPUT = 66
+    """What a started program wrote: u8 descriptor (1 or 2), bytes."""
+    DONE = 67
+    """The end of an answer; the header's status says how it went."""
+
+
+class Status(enum.IntEnum):
+    """How a request went, in the header of its `DONE`."""
+
+    OK = 0
+    ERRNO = 1
+    """A system call of the agent's own failed: u32 errno."""
+    DIED = 2
+    """The executor died: u32 wait status."""
+    TIMEOUT = 3
+    """It took too long and was killed."""
+    MALFORMED = 4
+    """The agent could not make sense of the request."""
+
+
+class Op(enum.IntEnum):
+    """One operation of a program for the executor."""
+
+    WRITE = 1
+    """u64 address, u32 length, bytes; answers u32 bytes not written."""
+    READ = 2
+    """u64 address, u32 length; answers u32 bytes read, bytes."""
+    FILL = 3
+    """u64 address, u32 length, u8 value; answers u32 bytes not written."""
+    CALL = 4
+    """u8 entry, u32 register mask, values of the ABI's width; answers a record, see `agent`."""
+
+
+class Register(enum.IntEnum):
+    """Places in a register record beyond the sixteen general ones."""
+
+    FLAGS = 16
+    IP = 17
+    CS = 18
+    SS = 19
+    DS = 20
+    ES = 21
+    FS = 22
+    GS = 23
+
+
+REGISTER_SLOTS = 24
+SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")
