@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.arch import ARCH_I386, ARCH_X86_64, Arch
+from harness.arch import ARCH_X86_64, Arch
 from harness.entry import SYSCALL32, SYSENTER, EntryPath
 
 _SEP = 1 << 11
@@ -55,8 +55,8 @@ def why_unavailable(entry: EntryPath, arch: Arch, cpu: Cpu) -> str:
         return "the processor has no SYSENTER"
     if entry is SYSENTER and arch is ARCH_X86_64 and not cpu.is_intel:
         return f"{cpu.vendor} has no SYSENTER in compatibility mode"
-    if entry is SYSCALL32 and arch is ARCH_I386:
-        return "32-bit kernels do not set SYSCALL up"
+    if not entry.exists_on(arch):
+        return f"{arch} kernels do not set {entry} up"
     if entry is SYSCALL32 and cpu.is_intel:
         return f"{cpu.vendor} has no SYSCALL in compatibility mode"
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.arch import I386, X86_64, Abi
+from harness.arch import ARCH_X86_64, ARCHES, I386, X86_64, Abi, Arch
 from harness.errors import DeclarationError
 from harness.landscape import STACK_TOP
 from harness.suggest import nearest
@@ -23,6 +23,8 @@ class EntryPath:
             documentation has them; the executor's code rearranges what its path needs rearranged.
         may_clobber: general registers that the kernel may leave changed, the result's included.
         source: where that contract is written down.
+        may_change_flags: the bits of the flags register that may come back changed.
+        arches: the kernels that set it up at all.
     """
 
     name: str
@@ -31,6 +33,12 @@ class EntryPath:
     arguments: tuple[str, ...]
     may_clobber: frozenset[str]
     source: str
+    may_change_flags: int = 0
+    arches: tuple[Arch, ...] = tuple(ARCHES.values())
+
+    def exists_on(self, arch: Arch) -> bool:
+        """Tell whether a kernel of `arch` has this way in, given the right processor."""
+        return self.abi in arch.abis and arch in self.arches
 
     @property
     def number(self) -> str:
@@ -46,14 +54,23 @@ _I386_ARGUMENTS = ("ebx", "ecx", "edx", "esi", "edi", "ebp")
 _COMPAT_ARGUMENTS = ("rbx", "rcx", "rdx", "rsi", "rdi", "rbp")
 _X86_64_ARGUMENTS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
 _EAX = frozenset({"eax"})
+STATUS_FLAGS = 0x8D5
+"""CF, PF, AF, ZF, SF and OF, which arithmetic sets. The kernel switches page tables between
+SYSENTER and the push of the flags, so they do not survive it where page tables are isolated.
+Source: arch/x86/entry/entry_64_compat.S entry_SYSENTER_compat, SWITCH_TO_KERNEL_CR3 (6.1).
+"""
 _VDSO32 = "arch/x86/entry/vdso/vdso32/system_call.S, 6.1"
 
 INT80 = EntryPath(
     "int80", I386, I386, _I386_ARGUMENTS, _EAX, "arch/x86/entry/entry_32.S entry_INT80_32, 6.1"
 )
-KERNEL_VSYSCALL = EntryPath("kernel_vsyscall", I386, I386, _I386_ARGUMENTS, _EAX, _VDSO32)
-SYSENTER = EntryPath("sysenter", I386, I386, _I386_ARGUMENTS, _EAX, _VDSO32)
-SYSCALL32 = EntryPath("syscall32", I386, I386, _I386_ARGUMENTS, _EAX, _VDSO32)
+KERNEL_VSYSCALL = EntryPath(
+    "kernel_vsyscall", I386, I386, _I386_ARGUMENTS, _EAX, _VDSO32, STATUS_FLAGS
+)
+SYSENTER = EntryPath("sysenter", I386, I386, _I386_ARGUMENTS, _EAX, _VDSO32, STATUS_FLAGS)
+SYSCALL32 = EntryPath(
+    "syscall32", I386, I386, _I386_ARGUMENTS, _EAX, _VDSO32, arches=(ARCH_X86_64,)
+)
 SYSCALL = EntryPath(
     "syscall",
     X86_64,

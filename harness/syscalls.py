@@ -17,7 +17,7 @@ from harness.version import KernelVersion
 _FIRST = KernelVersion(0, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SyscallTable:
     """The system calls that a kernel of some version has numbers for.
 
@@ -30,6 +30,10 @@ class SyscallTable:
     abi: Abi
     numbers: Mapping[str, int]
     newer: Mapping[str, int]
+
+    def __repr__(self) -> str:
+        """Return whose table this is and how long."""
+        return f"<{self.abi} table of {self.size}>"
 
     @property
     def size(self) -> int:
@@ -61,9 +65,11 @@ class SyscallTable:
 @functools.cache
 def read_table(abi: Abi, version: KernelVersion) -> SyscallTable:
     """Return the table of `abi` as a kernel of `version` has it."""
-    known = _read_all(abi)
-    there = {name: number for name, (number, since) in known.items() if since <= version}
-    newer = {name: number for name, (number, since) in known.items() if since > version}
+    there: dict[str, int] = {}
+    newer: dict[str, int] = {}
+    for name, (number, since) in _read_all(abi).items():
+        has_it = (since.major, since.minor) <= (version.major, version.minor)
+        (there if has_it else newer)[name] = number
     return SyscallTable(abi, there, newer)
 
 

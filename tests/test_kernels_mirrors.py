@@ -3,9 +3,18 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
-from harness.kernels.mirrors import Mirror, apt_proxies, named_mirrors, parse_targets
+from harness.kernels.mirrors import (
+    Mirror,
+    apt_proxies,
+    machine_mirrors,
+    named_mirrors,
+    parse_targets,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +61,15 @@ Acquire::http::Proxy::here.invalid "DIRECT";
 Acquire::ftp::Proxy "";
 """
     assert apt_proxies(dump) == {"http": "http://proxy.invalid:3128/"}
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="this machine has no apt")
+def test_apt_without_any_lists_still_tells_its_mirrors(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "lists/partial").mkdir(parents=True)
+    configuration = tmp_path / "apt.conf"
+    configuration.write_text(f'Dir::State::lists "{tmp_path}/lists";\n')
+    usual = machine_mirrors()
+    monkeypatch.setenv("APT_CONFIG", str(configuration))
+    assert {m.base for m in machine_mirrors()} >= {m.base for m in usual}

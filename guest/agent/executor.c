@@ -99,14 +99,7 @@ static void give_changes(void)
 			give(&after[i], sizeof(uptr));
 }
 
-/* A call that came back twice: the second one is a child, of which nobody wants to hear. */
-static void end_child(long self)
-{
-	if (sys0(NR_gettid) != self)
-		sys1(NR_exit, 0);
-}
-
-static void do_call(long self)
+static void do_call(void)
 {
 	u8 entry;
 	u32 mask;
@@ -123,15 +116,13 @@ static void do_call(long self)
 		if (mask & (1u << i))
 			take(&before[i], sizeof(uptr));
 	call_through(entries[entry]);
-	if (after[0] == 0)
-		end_child(self);
 	give(&caught.signal, sizeof(caught.signal));
 	if (caught.signal)
 		give(&caught, sizeof(caught));
 	give_changes();
 }
 
-static void run(long self)
+static void run(void)
 {
 	while (at < end) {
 		switch (*at++) {
@@ -145,7 +136,7 @@ static void run(long self)
 			do_fill();
 			break;
 		case OP_CALL:
-			do_call(self);
+			do_call();
 			break;
 		default:
 			die(104);
@@ -155,9 +146,9 @@ static void run(long self)
 
 _Noreturn void c_main(const uptr *stack)
 {
-	long self = sys0(NR_gettid);
 	u32 bytes;
 
+	own_thread = (uptr)sys0(NR_gettid);
 	map_regions();
 	describe(stack);
 	catch_signals();
@@ -167,7 +158,7 @@ _Noreturn void c_main(const uptr *stack)
 		at = program;
 		end = program + bytes;
 		put = answer + 4;
-		run(self);
+		run();
 		bytes = (u32)(put - answer - 4);
 		memcpy(answer, &bytes, sizeof(bytes));
 		if (write_all(ANSWER_FD, answer, bytes + 4))

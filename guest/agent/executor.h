@@ -34,6 +34,7 @@ extern u64 after[REGISTER_SLOTS];
 extern u64 first_registers[REGISTER_SLOTS];
 extern struct caught caught;
 extern uptr at_sysinfo;
+extern uptr own_thread; /* in resume_*.S */
 
 /* In resume_*.S. */
 void leave_entry(void);

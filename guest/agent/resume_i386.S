@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ways out of a call and out of a signal, and a copy that survives a bad address. */
 #include "facts.h"
+#include "numbers.h"
 
 /*
- * leave_entry: return to the C code that called enter_*.
+ * leave_entry: return to the C code that called enter_*. A call that came back twice has made a
+ * child, of which nobody wants to hear: it ends here, before it can write to a stack that it may
+ * share with its parent (vfork).
  *
- * in:   own_stack as ENTRY_PATH left it
+ * in:   own_stack as ENTRY_PATH left it, `after`, own_thread
  * out:  ebx esi edi ebp as C wants them, clean flags
- * uses: esp
+ * uses: eax ebx esp
  */
 	.globl	leave_entry
 leave_entry:
-	movl	own_stack, %esp
+	cmpl	$0, after + SLOT(REG_EAX)
+	jne	1f
+	movl	$NR_gettid, %eax
+	int	$0x80
+	cmpl	own_thread, %eax
+	je	1f
+	movl	$NR_exit, %eax
+	xorl	%ebx, %ebx
+	int	$0x80
+1:	movl	own_stack, %esp
 	pushl	$0x202
 	popfl
 	popl	%ebp
@@ -56,13 +68,15 @@ restore_from_signal:
 	int	$0x80
 
 	.bss
-	.globl	before, after, own_stack
+	.globl	before, after, own_stack, own_thread
 	.balign	8
 before:
 	.skip	SLOT(REGISTER_SLOTS)
 after:
 	.skip	SLOT(REGISTER_SLOTS)
 own_stack:
+	.skip	8
+own_thread:
 	.skip	8
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ways out of a call and out of a signal, and a copy that survives a bad address. */
 #include "facts.h"
+#include "numbers.h"
 
 /*
- * leave_entry: return to the C code that called enter_*.
+ * leave_entry: return to the C code that called enter_*. A call that came back twice has made a
+ * child, of which nobody wants to hear: it ends here, before it can write to a stack that it may
+ * share with its parent (vfork).
  *
- * in:   own_stack as ENTRY_PATH left it
+ * in:   own_stack as ENTRY_PATH left it, `after`, own_thread
  * out:  rbx rbp r12-r15 as C wants them, clean flags
- * uses: rsp
+ * uses: rax rcx rdi r11 rsp
  */
 	.globl	leave_entry
 leave_entry:
-	movq	own_stack, %rsp
+	cmpq	$0, after + SLOT(REG_RAX)
+	jne	1f
+	movl	$NR_gettid, %eax
+	syscall
+	cmpq	own_thread, %rax
+	je	1f
+	movl	$NR_exit, %eax
+	xorl	%edi, %edi
+	syscall
+1:	movq	own_stack, %rsp
 	pushq	$0x202
 	popfq
 	popq	%r15
@@ -52,13 +64,15 @@ restore_from_signal:
 	syscall
 
 	.bss
-	.globl	before, after, own_stack
+	.globl	before, after, own_stack, own_thread
 	.balign	8
 before:
 	.skip	SLOT(REGISTER_SLOTS)
 after:
 	.skip	SLOT(REGISTER_SLOTS)
 own_stack:
+	.skip	8
+own_thread:
 	.skip	8
 
 	.section .note.GNU-stack, "", @progbits

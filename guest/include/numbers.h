@@ -88,10 +88,12 @@
 #define PR_SET_PDEATHSIG 1
 #define TCSETS 0x5402
 
+#ifndef __ASSEMBLER__
 struct pollfd {
 	int fd;
 	short events;
 	short revents;
 };
+#endif
 
 #endif

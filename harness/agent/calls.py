@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from harness.arch import Abi
 from harness.entry import EntryPath, default_registers, entry_paths_of
+from harness.errors import DeclarationError
+from harness.suggest import nearest
 from harness.wire import REGISTER_SLOTS, SEGMENTS, Op, Register
 
 MAX_ERRNO = 4095
@@ -53,9 +55,14 @@ class Call:
             arguments: at most six; negative ones are taken as two's complement.
             label: how messages name the call.
             other: registers by name that are to hold something else than they would.
+
+        Raises:
+            DeclarationError: `other` names a register that cannot be set.
         """
         abi = entry.abi
         values = default_registers(abi)
+        for name in other.keys() - values.keys():
+            raise DeclarationError(f"{abi} has no register {name!r}", hint=nearest(name, values))
         values |= {entry.number: number} | dict(zip(entry.arguments, arguments, strict=False))
         values |= other
         return cls(entry, {name: value & abi.mask for name, value in values.items()}, label)
@@ -109,7 +116,7 @@ class Signal:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Outcome:
     """What one call did.
 
@@ -154,6 +161,11 @@ class Outcome:
             return f"{self.call.label} -> {self.signal}"
         name = errno.errorcode.get(self.errno, "") if self.errno else ""
         return f"{self.call.label} -> {self.value} {name}".rstrip()
+
+    def __repr__(self) -> str:
+        """Return that line, and what else changed, for assertions that failed."""
+        changes = (f"{n} {self.before[n]:#x} -> {self.after[n]:#x}" for n in sorted(self.changed))
+        return f"<{self}; {', '.join(changes)}>"
 
 
 def decode_outcome(call: Call, record: memoryview, start: Mapping[str, int]) -> tuple[Outcome, int]:

@@ -119,6 +119,6 @@ class FrameStream:
         poller = select.poll()
         poller.register(self._connection, mask)
         if not poller.poll(deadline.remaining_s * 1000):
-            raise ChannelSilent(
-                f"no answer: {deadline.phase} took longer than {deadline.granted_s:g} s"
-            )
+            said = f"no answer: {deadline.phase} took longer than {deadline.granted_s:g} s"
+            begun = f", and {len(self._pending)} bytes came of an unfinished frame"
+            raise ChannelSilent(said + (begun if self._pending else ""))

@@ -17,9 +17,10 @@ from harness.arch import Abi, Arch
 from harness.cpu import Cpu, why_unavailable
 from harness.deadline import Deadline, Patience
 from harness.entry import EntryPath
-from harness.errors import DeclarationError, GuestError, TrapgateError
+from harness.errors import DeclarationError, GuestError, KernelSplat, TrapgateError
 from harness.landscape import ABOUT, ARENA
-from harness.machine.console import find_splat, read_records
+from harness.machine.console import find_splat, last_lines, read_records
+from harness.machine.errata import Erratum, QemuVersion, Situation, find_erratum
 from harness.syscalls import SyscallTable, read_table
 from harness.version import KernelVersion
 from harness.wire import MAX_REQUEST
@@ -65,6 +66,8 @@ class Identity:
         release: what `uname -r` says.
         accelerator: "tcg" or "kvm".
         cpu: the processor model as QEMU spells it.
+        qemu: the emulator's version, (0, 0) where there is none.
+        reason: why that accelerator.
     """
 
     spec: str
@@ -73,6 +76,8 @@ class Identity:
     release: str
     accelerator: str
     cpu: str
+    qemu: QemuVersion = (0, 0)
+    reason: str = ""
 
     def __str__(self) -> str:
         """Return it in one line."""
@@ -105,7 +110,14 @@ class Guest:
         self._carrier = carrier
         self._patience = patience
         self._about: dict[Abi, About] = {}
+        self._start: dict[Abi, dict[str, int]] = {}
+        self._cpu: Cpu | None = None
         self._log: list[str] = []
+        self._kept = ""
+
+    def __repr__(self) -> str:
+        """Return which kernel this is, for assertions that failed."""
+        return f"<guest {self.identity}>"
 
     def call(
         self,
@@ -152,7 +164,7 @@ class Guest:
     ) -> list[Outcome | bytes | int]:
         """Have the executor of `abi` carry out a program, and return each operation's result."""
         limit_s = timeout_s or self._patience.call_s
-        start = self.about(abi).start
+        start = self._starts_with(abi)
         deadline = Deadline.after(limit_s + _GRACE_S, "call")
         with self._explained():
             answer = self._client.run(abi, program.encode(), limit_s, deadline)
@@ -177,7 +189,8 @@ class Guest:
     @property
     def cpu(self) -> Cpu:
         """The processor, as a program sees it."""
-        return self.about(self.identity.arch.abi).cpu
+        self._cpu = self._cpu or self.about(self.identity.arch.abi).cpu
+        return self._cpu
 
     def table(self, entry: EntryPath) -> SyscallTable:
         """Return the numbers that `entry` takes on this kernel."""
@@ -188,6 +201,20 @@ class Guest:
         if entry.abi not in self.identity.arch.abis:
             return f"an {self.identity.arch} kernel runs no {entry.abi} programs"
         return why_unavailable(entry, self.identity.arch, self.cpu)
+
+    def find_erratum(self, entry: EntryPath) -> Erratum | None:
+        """Return the emulator's known error that `entry` would run into here."""
+        said = self.identity
+        return find_erratum(entry, Situation(said.arch, said.accelerator, self.cpu, said.qemu))
+
+    def why_not_asked(self, entry: EntryPath) -> str:
+        """Return why `entry` cannot be used here, or would be answered by the emulator's error.
+
+        Empty when the answer will be the kernel's.
+        """
+        why = self.why_unavailable(entry)
+        erratum = None if why else self.find_erratum(entry)
+        return erratum.says if erratum else why
 
     def write(self, abi: Abi, address: int, content: bytes) -> None:
         """Put bytes into the memory of the executor of `abi`.
@@ -241,6 +268,18 @@ class Guest:
         with self._explained():
             return self._client.execute(argv, environment or {}, timeout_s, deadline, on_output)
 
+    def probe(self, abi: Abi, name: str, *, timeout_s: float = 60.0) -> dict[str, int]:
+        """Run a probe (`guest/probes/NAME.c`) as a program of `abi`, and return what it reports.
+
+        Raises:
+            GuestError: the probe did not end by itself with status 0.
+        """
+        end, output, _ = self.execute([f"/probes/{name}.{abi}"], timeout_s=timeout_s)
+        if end.status or end.timed_out:
+            raise GuestError(f"probe {name} of {abi} ended with status {end.status}")
+        lines = (line.rpartition(" ") for line in output.decode().splitlines())
+        return {key: int(value, 16) for key, _, value in lines}
+
     def renew(self) -> None:
         """Replace the executors by fresh ones."""
         self._about.clear()
@@ -250,9 +289,10 @@ class Guest:
     def drain_log(self) -> str:
         """Return what the kernel has logged since the last time, one message a line."""
         with self._explained():
-            news = read_records(self._client.log(self._deadline("kernel log")))
-        self._log.append(news)
-        return news
+            fresh = read_records(self._client.log(self._deadline("kernel log")))
+        self._log.append(fresh)
+        kept, self._kept = self._kept, ""
+        return "\n".join(filter(None, (kept, fresh)))
 
     def find_splat(self) -> str | None:
         """Return the first warning or oops that the kernel has logged since the last time."""
@@ -262,6 +302,12 @@ class Guest:
     def log(self) -> str:
         """All of the kernel's log that has been drained so far."""
         return "\n".join(filter(None, self._log))
+
+    def _starts_with(self, abi: Abi) -> dict[str, int]:
+        """Return what is the same for every executor of an ABI, asking the first one only."""
+        if abi not in self._start:
+            self._start[abi] = self.about(abi).start
+        return self._start[abi]
 
     def _lay_out(
         self,
@@ -305,8 +351,13 @@ class Guest:
         except (ChannelBroken, ChannelSilent) as error:
             self.usable = False
             raise self._carrier.explain(error) from error
-        except GuestError:
+        except GuestError as error:
             self._about.clear()
+            self._kept = self.drain_log()
+            splat = find_splat(self._kept)
+            if splat:
+                said = f"the kernel complained: {splat}; {error.message}"
+                raise KernelSplat(said, evidence=last_lines(self._kept)) from error
             raise
 
 

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.arch import Arch
+from harness.arch import Abi, Arch
 from harness.build.cpio import Entry, character_device, folder, program, write_newc
 from harness.build.programs import build_programs
 from harness.places import cache_dir
+
+_KEPT_S = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Initramfs:
 
 
 def build_initramfs(arch: Arch, extra: Iterable[Entry] = ()) -> Initramfs:
-    """Pack what a guest of `arch` starts with, and keep it under its hash.
+    """Pack what a guest of `arch` starts with, and keep it under its hash for some days.
 
     Args:
         arch: the kernel's; its executors for every ABI go in.
@@ -42,9 +46,20 @@ def build_initramfs(arch: Arch, extra: Iterable[Entry] = ()) -> Initramfs:
     archive = write_newc([*_base(arch), *extra])
     sha256 = hashlib.sha256(archive).hexdigest()
     path = cache_dir() / "initramfs" / f"{arch}-{sha256[:16]}.cpio"
-    if not path.is_file():
+    try:
+        os.utime(path)
+    except FileNotFoundError:
         _write_atomically(path, archive)
+        _sweep(path.parent)
     return Initramfs(path, sha256)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove archives that nobody has used for days: users' programs make one each."""
+    for path in folder.glob("*.cpio"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - _KEPT_S:
+                path.unlink()
 
 
 def _base(arch: Arch) -> list[Entry]:
@@ -58,7 +73,15 @@ def _base(arch: Arch) -> list[Entry]:
         character_device("dev/console", 5, 1),
         program("init", (programs[arch.abi] / "agent").read_bytes()),
         *executors,
+        folder("probes"),
+        *_probes(programs),
     ]
+
+
+def _probes(programs: dict[Abi, Path]) -> Iterator[Entry]:
+    for abi, built in programs.items():
+        for path in sorted(built.glob("probe.*")):
+            yield program(f"probes/{path.name.removeprefix('probe.')}.{abi}", path.read_bytes())
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

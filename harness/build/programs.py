@@ -48,7 +48,7 @@ def recipes(abi: Abi) -> tuple[Recipe, ...]:
     return (
         Recipe("agent", tuple(f"agent/{name}.c" for name in _AGENT)),
         Recipe("executor", tuple(_executor_sources(abi))),
-        *(Recipe(f"probe.{path.stem}", (f"probes/{path.name}",)) for path in probes),
+        *(Recipe(f"probe.{path.stem}", _probe_sources(path.name)) for path in probes),
     )
 
 
@@ -67,6 +67,10 @@ def build_programs(abi: Abi) -> Path:
     if not built.is_dir():
         _build_into(built, abi, compiler)
     return built
+
+
+def _probe_sources(name: str) -> tuple[str, ...]:
+    return (f"probes/{name}", "lib/report.c", "lib/vdso.c")
 
 
 def _executor_sources(abi: Abi) -> Iterator[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import sys
 
-from harness.cli import doctor, kernels
+from harness.cli import call, doctor, kernels, qemu
 from harness.cli.app import app
+from harness.cli.exec import execute
 from harness.errors import TrapgateError
 
-__all__ = ["doctor", "kernels", "main"]
+__all__ = ["call", "doctor", "execute", "kernels", "main", "qemu"]
 
 
 def main() -> None:

@@ -24,10 +24,10 @@ _Json = Annotated[bool, typer.Option("--json", help="Print the findings as JSON.
 
 @app.command()
 def doctor(*, install: _Install = False, as_json: _Json = False) -> None:
-    """Look at what the harness needs of this host; status 2 when something required is missing.
+    """Look at what the harness needs of this host.
 
-    It asks no questions. With --install it runs the distribution's package manager, through sudo
-    unless it is root.
+    Status 2 when something required is missing. It asks no questions. With --install it runs
+    the distribution's package manager, through sudo unless it is root.
     """
     if install:
         install_missing(lambda line: typer.echo(line, err=True))

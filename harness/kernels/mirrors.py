@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -91,9 +92,13 @@ def machine_mirrors() -> tuple[Mirror, ...]:
     """Return the Debian mirrors of this machine's apt, only reading its configuration."""
     if not shutil.which("apt-get"):
         return ()
-    targets = _output("apt-get", "indextargets", "--format", _TARGETS)
+    command = ("apt-get", "indextargets", "--format", _TARGETS)
     proxies = apt_proxies(_output("apt-config", "dump"))
-    return parse_targets(targets, proxies)
+    known = parse_targets(_output(*command), proxies)
+    if known or not _is_debian():
+        return known
+    # Before its first update, apt lists what it is configured for only when told not to look.
+    return parse_targets(_output(*command, "--no-release-info"), proxies)
 
 
 def parse_targets(targets: str, proxies: dict[str, str]) -> tuple[Mirror, ...]:
@@ -124,6 +129,13 @@ def apt_proxies(dump: str) -> dict[str, str]:
             case ["Acquire", scheme, "Proxy"]:
                 proxies[scheme.lower()] = value.rstrip(";").strip('"')
     return {scheme: proxy for scheme, proxy in proxies.items() if proxy not in ("", "DIRECT")}
+
+
+def _is_debian() -> bool:
+    try:
+        return platform.freedesktop_os_release().get("ID") == "debian"
+    except OSError:
+        return False
 
 
 def _output(*command: str) -> str:

@@ -28,7 +28,7 @@ class Wiring:
 
 
 BY_HAND = Wiring(
-    console="stdio,signal=off",
+    console="stdio",
     frames="socket,path=frames.sock,server=on,wait=off",
 )
 """For somebody who copies the command line: the console on the terminal, frames on a socket."""

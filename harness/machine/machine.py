@@ -55,10 +55,12 @@ class Machine:
 
     def _explain_end(self, status: int, console: str) -> GuestError | GuestLost:
         evidence = "\n".join(filter(None, (last_lines(console), self.process.error_text())))
-        if self.process.shutdown_reason() == "guest-reset":
-            return GuestPanic(
-                "the processor reset without a panic: triple fault", evidence=evidence
-            )
+        reason = self.process.shutdown_reason()
+        if reason == "guest-reset":
+            said = "the processor reset without a panic: a triple fault, or somebody's reboot"
+            return GuestPanic(said, evidence=evidence)
+        if reason == "guest-shutdown":
+            return GuestLost("the guest switched itself off", evidence=evidence)
         if status < 0:
             return GuestLost(f"qemu was killed by signal {-status}", evidence=evidence)
         return GuestLost(f"qemu ended with status {status}", evidence=evidence)

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from qemu.qmp.legacy import QEMUMonitorProtocol
 
@@ -19,10 +20,13 @@ from harness.deadline import Deadline, Patience
 from harness.errors import HostError
 from harness.machine.arguments import Wiring, qemu_arguments
 from harness.machine.console import last_lines
+from harness.machine.errata import QemuVersion
 from harness.machine.plan import MachinePlan
 from harness.tools import require_tool
 
 _EMULATOR = "qemu-system-x86_64"
+_ANSWER_S = 5.0
+_EVENT_S = 0.5
 
 
 class QemuProcess:
@@ -41,6 +45,7 @@ class QemuProcess:
         self._errors = _unlinked_file("qemu")
         self.frames, frames_there = socket.socketpair()
         monitor_here, monitor_there = socket.socketpair()
+        self._monitor_socket = monitor_here
         self._monitor = QEMUMonitorProtocol(monitor_here)
         with frames_there, monitor_there, _write_only(self._console) as console:
             wiring = _inherited(console, frames_there.fileno(), monitor_there.fileno())
@@ -58,6 +63,7 @@ class QemuProcess:
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             pass_fds=descriptors,
+            start_new_session=True,
         )
 
     def connect(self) -> None:
@@ -66,7 +72,11 @@ class QemuProcess:
         Raises:
             HostError: QEMU did not start.
         """
-        self._monitor.settimeout(self.patience.start_s)
+        greets = select.poll()
+        greets.register(self._monitor_socket, select.POLLIN)
+        if not greets.poll(self.patience.start_s * 1000):
+            raise self._did_not_start()
+        self._monitor.settimeout(_ANSWER_S)
         try:
             self._monitor.connect()
         except Exception as error:
@@ -83,6 +93,11 @@ class QemuProcess:
         except Exception as error:
             raise HostError(f"qemu's monitor did not do {command}: {error}") from error
 
+    def version(self) -> QemuVersion:
+        """Return QEMU's version: major and minor."""
+        said: Any = self.ask("query-version")
+        return int(said["qemu"]["major"]), int(said["qemu"]["minor"])
+
     def registers(self) -> str:
         """Return what the processor holds, as QEMU prints it; empty when QEMU does not answer."""
         with contextlib.suppress(HostError):
@@ -90,11 +105,16 @@ class QemuProcess:
         return ""
 
     def shutdown_reason(self) -> str:
-        """Return why QEMU says the machine stopped ("guest-reset"), empty when it has not said."""
+        """Return why QEMU says the machine stopped ("guest-reset"), empty when it has not said.
+
+        What QEMU has said before its end is still to be read after it, if not at once.
+        """
+        deadline = Deadline.after(_EVENT_S, "event")
         with contextlib.suppress(Exception):
-            for event in self._monitor.get_events(wait=False):
-                if event["event"] == "SHUTDOWN":
-                    return str(event["data"]["reason"])
+            while not deadline.expired:
+                for event in self._monitor.get_events(wait=deadline.remaining_s):
+                    if event["event"] == "SHUTDOWN":
+                        return str(event["data"]["reason"])
         return ""
 
     def console_text(self) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.agent.client import AgentClient
 from harness.agent.frames import ChannelBroken, ChannelSilent, FrameStream
 from harness.agent.guest import Guest, Identity
+from harness.build.cpio import Entry
 from harness.build.initramfs import build_initramfs
 from harness.deadline import Deadline, Patience
 from harness.errors import DeclarationError
 from harness.kernels.kernel import Kernel
 from harness.machine.accelerator import Accelerator, choose_accelerator
+from harness.machine.errata import QemuVersion
 from harness.machine.machine import start_machine
 from harness.machine.plan import DEFAULT_CPU, MachineOptions, MachinePlan, plan_machine
 
@@ -52,38 +54,61 @@ def settle_accelerator(kernel: Kernel, options: MachineOptions) -> Accelerator:
     return choose_accelerator(options.accelerator, options.cpu or DEFAULT_CPU["kvm"], prove)
 
 
-def plan_guest(kernel: Kernel, options: MachineOptions) -> MachinePlan:
-    """Decide on the machine for `kernel`; `options` name an accelerator, not "auto"."""
-    initramfs = build_initramfs(kernel.arch)
+def plan_guest(kernel: Kernel, options: MachineOptions, extra: Sequence[Entry] = ()) -> MachinePlan:
+    """Decide on the machine for `kernel`; `options` name an accelerator, not "auto".
+
+    Args:
+        kernel: what to boot.
+        options: the machine's.
+        extra: files and folders that the guest is to find besides ours.
+    """
+    initramfs = build_initramfs(kernel.arch, extra)
     return plan_machine(kernel.arch, kernel.boot_file, initramfs.path, options.accelerator, options)
 
 
 @contextlib.contextmanager
-def start_guest(kernel: Kernel, options: MachineOptions) -> Iterator[Guest]:
+def start_guest(
+    kernel: Kernel, options: MachineOptions, extra: Sequence[Entry] = ()
+) -> Iterator[Guest]:
     """Boot a kernel; the machine is gone when the block is left.
 
     Args:
         kernel: what to boot.
         options: the machine's; "auto" is settled here.
+        extra: files and folders that the guest is to find besides ours.
 
     Raises:
         HostError: QEMU or the compiler is missing or failed.
         GuestError: the kernel did not boot.
     """
-    chosen = replace(options, accelerator=settle_accelerator(kernel, options).name)
-    with _boot(kernel, plan_guest(kernel, chosen), patience_for(chosen.accelerator)) as guest:
+    accelerator = settle_accelerator(kernel, options)
+    plan = plan_guest(kernel, replace(options, accelerator=accelerator.name), extra)
+    with _boot(kernel, plan, patience_for(accelerator.name), accelerator.reason) as guest:
         yield guest
 
 
 @contextlib.contextmanager
-def _boot(kernel: Kernel, plan: MachinePlan, patience: Patience) -> Iterator[Guest]:
+def _boot(
+    kernel: Kernel, plan: MachinePlan, patience: Patience, reason: str = ""
+) -> Iterator[Guest]:
     with start_machine(plan, patience) as machine:
         client = AgentClient(FrameStream(machine.process.frames))
         try:
             client.greet(Deadline.after(patience.boot_s, f"boot of {kernel.spec}"))
         except (ChannelBroken, ChannelSilent) as error:
             raise machine.explain(error) from error
-        identity = Identity(
-            kernel.spec, kernel.arch, kernel.version, kernel.release, plan.accelerator, plan.cpu
-        )
+        identity = _identify(kernel, plan, machine.process.version(), reason)
         yield Guest(client, machine, identity, patience)
+
+
+def _identify(kernel: Kernel, plan: MachinePlan, qemu: QemuVersion, reason: str) -> Identity:
+    return Identity(
+        spec=kernel.spec,
+        arch=kernel.arch,
+        version=kernel.version,
+        release=kernel.release,
+        accelerator=plan.accelerator,
+        cpu=plan.cpu,
+        qemu=qemu,
+        reason=reason,
+    )

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a probe reports: a line of standard output for each value, its name and hexadecimal. */
+#ifndef REPORT_H
+#define REPORT_H
+
+#include "guest.h"
+
+void report(const char *name, u64 value);
+
+/* A value of the auxiliary vector (getauxval(3)); 0 where there is none. */
+uptr auxiliary(const uptr *stack, uptr type);
+
+#endif

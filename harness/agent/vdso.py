@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vDSO of an executor, read out of its memory and looked at on the host."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TypeVar
+
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerDefSection, GNUVerSymSection
+from elftools.elf.sections import Section, SymbolTableSection
+
+from harness.agent.about import AT_SYSINFO_EHDR
+from harness.agent.guest import Guest
+from harness.arch import Abi
+from harness.entry import entry_paths_of
+from harness.errors import GuestError
+
+_HIDDEN = 0x7FFF
+_Section = TypeVar("_Section", bound=Section)
+
+
+@dataclass(frozen=True)
+class Vdso:
+    """One process's vDSO.
+
+    Attributes:
+        base: where it is mapped.
+        size_bytes: how long the mapping is.
+        pid: the executor's, in the guest.
+        elf: the image.
+    """
+
+    base: int
+    size_bytes: int
+    pid: int
+    elf: ELFFile
+
+    @property
+    def soname(self) -> str:
+        """What the image calls itself."""
+        tags = self._section(".dynamic", DynamicSection).iter_tags("DT_SONAME")
+        return next((str(vars(tag)["soname"]) for tag in tags), "")
+
+    def address(self, name: str, version: str) -> int | None:
+        """Return the address of the symbol `name` of `version`, None when there is none."""
+        symbols = self._section(".dynsym", SymbolTableSection)
+        versions = self._section(".gnu.version", GNUVerSymSection)
+        names = self._version_names()
+        for place, symbol in enumerate(symbols.iter_symbols()):
+            index = versions.get_symbol(place)["ndx"]
+            known = isinstance(index, int) and names.get(index & _HIDDEN) == version
+            if symbol.name == name and known and symbol["st_shndx"] != "SHN_UNDEF":
+                return int(self.base + symbol["st_value"])
+        return None
+
+    def _version_names(self) -> dict[int, str]:
+        definitions = self._section(".gnu.version_d", GNUVerDefSection)
+        return {
+            definition["vd_ndx"]: str(next(names).name)
+            for definition, names in definitions.iter_versions()
+        }
+
+    def _section(self, name: str, kind: type[_Section]) -> _Section:
+        section = self.elf.get_section_by_name(name)
+        if not isinstance(section, kind):
+            raise GuestError(f"the vDSO has no section {name}")
+        return section
+
+
+def read_vdso(guest: Guest, abi: Abi) -> Vdso:
+    """Read the vDSO of the executor of `abi`.
+
+    Raises:
+        GuestError: the process has none, or what is there cannot be read or is no ELF image.
+    """
+    base = guest.about(abi).auxv.get(AT_SYSINFO_EHDR, 0)
+    pid = guest.call(entry_paths_of(abi)[0], "getpid").value
+    size = _mapped_bytes(guest, pid, base)
+    image = guest.read(abi, base, size)
+    if not size or len(image) != size or not image.startswith(b"\x7fELF"):
+        raise GuestError(f"the {abi} executor has no vDSO at {base:#x}")
+    return Vdso(base, size, pid, ELFFile(io.BytesIO(image)))
+
+
+def _mapped_bytes(guest: Guest, pid: int, base: int) -> int:
+    for line in guest.read_file(f"/proc/{pid}/maps").decode().splitlines():
+        first, _, last = line.split()[0].partition("-")
+        if int(first, 16) == base:
+            return int(last, 16) - base
+    return 0

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A user's own program: what it is built for, and whether a guest can run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from harness.arch import ABIS, Abi, Arch
+from harness.errors import DeclarationError
+
+_SHARE = 4
+"""The archive and what is unpacked from it are in memory at the same time for a while."""
+
+
+def read_program_abi(path: Path) -> Abi:
+    """Return the interface that a program was built for.
+
+    Args:
+        path: the program.
+
+    Raises:
+        DeclarationError: it cannot be read, or is no program that a guest could start.
+    """
+    try:
+        with path.open("rb") as file:
+            return _abi_of(ELFFile(file), path)
+    except OSError as error:
+        raise DeclarationError(f"program {path} cannot be read: {error.strerror}") from error
+    except (ELFError, UnicodeDecodeError, ValueError) as error:
+        raise DeclarationError(
+            f"program {path} is no ELF file: {error}",
+            hint="a guest has no interpreter for scripts; give a static program, such as busybox",
+        ) from error
+
+
+def check_fits(path: Path, abi: Abi, arch: Arch, memory_mib: int) -> None:
+    """Check that a guest can run a program.
+
+    Args:
+        path: the program.
+        abi: its interface.
+        arch: the guest's.
+        memory_mib: the guest's memory.
+
+    Raises:
+        DeclarationError: the kernel has no such programs, or the program is too large.
+    """
+    if abi not in arch.abis:
+        raise DeclarationError(
+            f"program {path} is built for {abi}, and an {arch} kernel runs none of these",
+            hint="choose another kernel with --kernel, or compile it with -m32",
+        )
+    size_mib = path.stat().st_size >> 20
+    if size_mib > memory_mib // _SHARE:
+        raise DeclarationError(
+            f"program {path} has {size_mib} MiB, too many for a guest of {memory_mib} MiB",
+            hint=f"give it --memory {(size_mib + 32) * _SHARE}",
+        )
+
+
+def _abi_of(elf: ELFFile, path: Path) -> Abi:
+    found = [abi for abi in ABIS.values() if _is_for(elf, abi)]
+    if not found or elf["e_type"] not in ("ET_EXEC", "ET_DYN"):
+        raise DeclarationError(
+            f"program {path}: expected an executable for i386 or x86_64, "
+            f"got {elf['e_type']} for {elf['e_machine']} with {elf.elfclass} bits"
+        )
+    if any(segment["p_type"] == "PT_INTERP" for segment in elf.iter_segments()):
+        raise DeclarationError(
+            f"program {path} is linked dynamically, and a guest has no libraries",
+            hint="link it with -static",
+        )
+    return found[0]
+
+
+def _is_for(elf: ELFFile, abi: Abi) -> bool:
+    return bool(elf["e_machine"] == abi.elf_machine and elf.elfclass == abi.bits)

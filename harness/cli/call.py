@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trapgate call`: one call to one kernel, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from harness.agent.calls import Outcome
+from harness.agent.guest import Guest
+from harness.arch import ARCH_X86_64, Arch
+from harness.cli.answer import show_json, show_text
+from harness.cli.app import app
+from harness.cli.machine import MachineChoice, takes_machine
+from harness.cli.notation import parse_argument, parse_call, parse_registers
+from harness.cpu import Cpu, why_unavailable
+from harness.entry import INT80, SYSCALL, EntryPath, find_entry_path
+from harness.errors import DeclarationError, KernelSplat
+from harness.kernels.catalogue import default_specs, find_entry
+from harness.machine.console import last_lines
+from harness.target.qemu import start_guest
+
+_SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+_CAPABLE = Cpu("AuthenticAMD", sep=True, long_mode=True)
+
+_Number = Annotated[str, typer.Argument(metavar="CALL", help="A call's name or number.")]
+_Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ARGUMENT]...",
+        help='Numbers, str:TEXT or "TEXT", buf:BYTES, @REGION or @REGION+OFFSET.',
+    ),
+]
+_Entry = Annotated[str, typer.Option("--entry", metavar="PATH", help="The way into the kernel.")]
+_Registers = Annotated[
+    list[str] | None,
+    typer.Option("--register", metavar="NAME=VALUE", help="A register's value; may be repeated."),
+]
+_Timeout = Annotated[
+    float | None, typer.Option("--timeout", metavar="S", help="How long the call may take.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command(context_settings=_SETTINGS)
+@takes_machine
+def call(  # noqa: PLR0913 - one parameter an option
+    number: _Number,
+    arguments: _Arguments = None,
+    *,
+    machine: MachineChoice,
+    entry: _Entry = "",
+    register: _Registers = None,
+    timeout: _Timeout = None,
+    as_json: _Json = False,
+) -> None:
+    """Make one call in a guest, and show what it did.
+
+    That is its value, the registers and buffers that it changed, and the signal that struck.
+    Options go before CALL, so that negative numbers may follow it.
+
+    Status 0: the call was made, whatever it returned. 1: the kernel warned, panicked or hung, or
+    the call ended the process that made it. 2: it could not be made.
+    """
+    path = find_entry_path(entry) if entry else None
+    kernel = machine.obtain(_default_spec(path))
+    path = path or _native(kernel.arch)
+    values = [parse_argument(text, path.abi) for text in arguments or ()]
+    registers = parse_registers(register or (), path.abi)
+    with start_guest(kernel, machine.options) as guest:
+        _check_possible(guest, path)
+        outcome = guest.call(path, parse_call(number), *values, timeout_s=timeout, **registers)
+        typer.echo(_shown(outcome, guest, as_json=as_json))
+        check_log(guest)
+
+
+def check_log(guest: Guest) -> None:
+    """Look into the guest's kernel log.
+
+    Raises:
+        KernelSplat: the kernel warned or worse.
+    """
+    splat = guest.find_splat()
+    if splat:
+        raise KernelSplat(f"the kernel complained: {splat}", evidence=last_lines(guest.log))
+
+
+def _default_spec(path: EntryPath | None) -> str:
+    """The first default kernel on which `path` can be used, by some processor at least."""
+    archs = {spec: entry.arch for spec in default_specs() if (entry := find_entry(spec))}
+    fitting = [s for s, arch in archs.items() if not path or not _why_never(path, arch)]
+    return (fitting or list(archs))[0]
+
+
+def _why_never(path: EntryPath, arch: Arch) -> str:
+    return "other programs" if path.abi not in arch.abis else why_unavailable(path, arch, _CAPABLE)
+
+
+def _native(arch: Arch) -> EntryPath:
+    return SYSCALL if arch is ARCH_X86_64 else INT80
+
+
+def _check_possible(guest: Guest, path: EntryPath) -> None:
+    why = guest.why_not_asked(path)
+    if why:
+        raise DeclarationError(f"{path} cannot be asked on {guest.identity}: {why}")
+
+
+def _shown(outcome: Outcome, guest: Guest, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(show_json(outcome, guest.identity), indent=2)
+    return show_text(outcome, guest.identity)

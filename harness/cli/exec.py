@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trapgate exec`: a user's own static program in a guest, as if it ran here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.agent.client import Exit
+from harness.agent.guest import Guest
+from harness.arch import ARCHES, Abi
+from harness.build.cpio import folder, program
+from harness.build.user import check_fits, read_program_abi
+from harness.cli.app import app
+from harness.cli.machine import MachineChoice, takes_machine
+from harness.errors import DeclarationError
+from harness.kernels.catalogue import all_entries
+from harness.target.qemu import start_guest
+
+TIMED_OUT = 124
+"""As timeout(1) has it."""
+
+_SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+_Program = Annotated[
+    Path, typer.Argument(metavar="PROGRAM", help="A statically linked program of this host.")
+]
+_Arguments = Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENT]...")]
+_Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="S", help="How long the program may run.")
+]
+_Environment = Annotated[
+    list[str] | None,
+    typer.Option("--env", metavar="NAME=VALUE", help="The program's environment; repeatable."),
+]
+
+
+@app.command("exec", context_settings=_SETTINGS)
+@takes_machine
+def execute(
+    path: _Program,
+    arguments: _Arguments = None,
+    *,
+    machine: MachineChoice,
+    timeout: _Timeout = 60.0,
+    env: _Environment = None,
+) -> None:
+    """Run a program of this host in a guest.
+
+    Its output is ours, and so is its exit status. It runs as root, is /bin/NAME there, reads
+    nothing on standard input, and has the environment that --env gives. It finds
+    /proc, /sys, /dev and /tmp mounted.
+
+    Status: the program's; 128 plus the signal that killed it; 124 when it took too long. Where
+    it says 0 and the kernel's log shows a warning or an oops, 1. On standard error, lines that
+    begin with "trapgate:" are ours; behind them 1 says that the kernel failed, 2 that we did.
+    """
+    abi = read_program_abi(path)
+    kernel = machine.obtain(_default_spec(abi))
+    check_fits(path, abi, kernel.arch, machine.options.memory_mib)
+    environment = _read_environment(env or ())
+    extra = [folder("bin"), program(f"bin/{path.name}", path.read_bytes())]
+    with start_guest(kernel, machine.options, extra) as guest:
+        argv = [f"/bin/{path.name}", *(arguments or ())]
+        end = guest.execute_streaming(argv, _pass_on, timeout, environment)
+        status = _judge(end, guest, path.name, timeout)
+    raise typer.Exit(status)
+
+
+def _judge(end: Exit, guest: Guest, name: str, timeout_s: float) -> int:
+    """Return our exit status, and say on standard error what the program's does not."""
+    if end.timed_out:
+        typer.echo(f"trapgate: {name} did not end within {timeout_s:g} s: killed", err=True)
+    splat = guest.find_splat()
+    if splat:
+        typer.echo(f"trapgate: the kernel complained: {splat}", err=True)
+    return TIMED_OUT if end.timed_out else end.status or int(bool(splat))
+
+
+def _pass_on(which: int, piece: bytes) -> None:
+    stream = sys.stdout.buffer if which == 1 else sys.stderr.buffer
+    stream.write(piece)
+    stream.flush()
+
+
+def _default_spec(abi: Abi) -> str:
+    """The default kernel whose own programs are like this one."""
+    arch = next(arch for arch in ARCHES.values() if arch.abi is abi)
+    return next(entry.spec for entry in all_entries() if entry.default and entry.arch is arch)
+
+
+def _read_environment(settings: Iterable[str]) -> dict[str, str]:
+    pairs = [setting.partition("=") for setting in settings]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise DeclarationError(f"environment: expected NAME=VALUE, got {name!r}")
+    return {name: value for name, _, value in pairs}

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of every command that starts a machine, written once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.progress import shown_progress
+from harness.kernels import Kernel, Supply, find_source, obtain
+from harness.machine.plan import DEFAULT_MEMORY_MIB, MachineOptions
+
+_Kernel = Annotated[
+    str,
+    typer.Option(
+        "--kernel", metavar="SPEC", help="A name of `trapgate kernels list`, or a file's path."
+    ),
+]
+_Cpu = Annotated[str, typer.Option("--cpu", metavar="MODEL", help="As QEMU spells it.")]
+_Accel = Annotated[str, typer.Option("--accel", help="auto, tcg or kvm.")]
+_Memory = Annotated[int, typer.Option("--memory", metavar="MIB", help="The guest's memory.")]
+_Append = Annotated[
+    list[str] | None,
+    typer.Option("--append", metavar="PARAMETER", help="A kernel parameter; may be repeated."),
+]
+_Mirror = Annotated[
+    list[str] | None,
+    typer.Option("--mirror", metavar="URL", help="A Debian mirror; may be repeated."),
+]
+
+
+@dataclass(frozen=True)
+class MachineChoice:
+    """What the user said about kernel and machine.
+
+    Attributes:
+        spec: the kernel's, empty when none was named.
+        options: the machine's.
+        mirrors: where to fetch from; may be empty.
+    """
+
+    spec: str
+    options: MachineOptions
+    mirrors: tuple[str, ...]
+
+    def obtain(self, default: str) -> Kernel:
+        """Return the named kernel, or the one of spec `default`, fetching it if need be."""
+        source = find_source(self.spec or default)
+        with shown_progress() as reporter:
+            return obtain(source, Supply(self.mirrors, reporter=reporter))
+
+
+def _gather(  # noqa: PLR0913 - one parameter an option
+    *,
+    kernel: _Kernel = "",
+    cpu: _Cpu = "",
+    accel: _Accel = "auto",
+    memory: _Memory = DEFAULT_MEMORY_MIB,
+    append: _Append = None,
+    mirror: _Mirror = None,
+) -> MachineChoice:
+    options = MachineOptions(cpu, accel, memory, append=tuple(append or ()))
+    return MachineChoice(kernel, options, tuple(mirror or ()))
+
+
+def takes_machine(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a machine; it gets them as its keyword `machine`."""
+    own = inspect.signature(command, eval_str=True)
+    shared = inspect.signature(_gather, eval_str=True).parameters
+    rest = [parameter for name, parameter in own.parameters.items() if name != "machine"]
+
+    @functools.wraps(command)
+    def with_machine(*arguments: Any, **given: Any) -> None:
+        machine = _gather(**{name: given.pop(name) for name in shared})
+        command(*arguments, machine=machine, **given)
+
+    parameters = [*rest, *shared.values()]
+    with_machine.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_machine.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_machine

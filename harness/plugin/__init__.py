@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pytest plugin: guests as fixtures, kernels and entry paths as parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from harness.agent.guest import Guest
+from harness.arch import Abi
+from harness.entry import EntryPath
+from harness.errors import KernelSplat, TrapgateError
+from harness.machine.console import find_splat, last_lines
+from harness.plugin import outcomes, preparation
+from harness.plugin.configuration import Configuration
+from harness.plugin.guests import GuestHouse
+from harness.plugin.options import add_options, configurations, supply_of
+from harness.plugin.parameters import MARKERS, known_bug, parametrize, unmet_need
+
+_HOUSE = pytest.StashKey[GuestHouse]()
+_LEASED = pytest.StashKey[Guest]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options that choose kernels and machines."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks that scenarios use."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Refuse what cannot be meant before anything is collected."""
+    try:
+        configurations(config)
+    except TrapgateError as error:
+        return preparation.refuse(error)
+    return None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Multiply a scenario by kernels, entry paths, ABIs and bad pointers, as it asks for them."""
+    if "configuration" in metafunc.fixturenames:
+        parametrize(metafunc, configurations(metafunc.config))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Fetch kernels and look for tools once, before the first test."""
+    return preparation.prepare(session)
+
+
+@pytest.fixture(scope="session")
+def guest_house(pytestconfig: pytest.Config) -> Iterator[GuestHouse]:
+    """Give the house that boots guests and keeps them while they are usable."""
+    with GuestHouse(supply_of(pytestconfig)) as house:
+        yield house
+
+
+@pytest.fixture
+def guest(
+    configuration: Configuration, guest_house: GuestHouse, request: pytest.FixtureRequest
+) -> Guest:
+    """Give a running kernel with fresh executors."""
+    leased = guest_house.lease(configuration)
+    request.node.stash[_LEASED] = leased
+    outcomes.note_identity(request.node, leased.identity)
+    unmet = unmet_need(request.node, leased)
+    if unmet:
+        pytest.skip(unmet)
+    bug = known_bug(request.node, leased)
+    if bug:
+        pytest.xfail(bug)
+    return leased
+
+
+@pytest.fixture
+def entry(entry_path: EntryPath, guest: Guest) -> EntryPath:
+    """Give one way into the kernel that works there; skip, with the reason, where it does not."""
+    why = guest.why_not_asked(entry_path)
+    if why:
+        pytest.skip(why)
+    return entry_path
+
+
+@pytest.fixture
+def abi(program_abi: Abi) -> Abi:
+    """Give one binary interface that the kernel's programs can use."""
+    return program_abi
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Fail a test whose answers were right when the kernel complained meanwhile."""
+    yield
+    leased = item.stash.get(_LEASED, None)
+    news = leased.drain_log() if leased and leased.usable else ""
+    splat = find_splat(news)
+    if splat:
+        raise KernelSplat(f"the kernel logged: {splat}", evidence=last_lines(news))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Name the kind of every outcome."""
+    report = yield
+    outcomes.classify(report, call)
+    leased = item.stash.get(_LEASED, None)
+    if leased and leased.usable and report.failed and call.when == "call":
+        outcomes.add_log(report, leased)
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Show the kind of an outcome instead of a plain failure."""
+    return outcomes.status_of(report)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End with status 2 when nothing failed but guests were lost or the host was at fault."""
+    session.exitstatus = preparation.exit_status(session)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count outcomes that say nothing about a kernel."""
+    outcomes.count(report)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say last, and alone, what kept the session from starting."""
+    preparation.say_trouble(config)

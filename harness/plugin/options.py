@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command-line options, and the configurations that they stand for."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.kernels import Supply, find_source
+from harness.kernels.catalogue import default_specs
+from harness.machine.accelerator import ACCELERATORS
+from harness.machine.plan import DEFAULT_MEMORY_MIB, MachineOptions
+from harness.plugin.configuration import Configuration
+
+_CONFIGURATIONS = pytest.StashKey[tuple[Configuration, ...]]()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the group "trapgate"."""
+    group = parser.getgroup("trapgate", "real kernels")
+    group.addoption(
+        "--kernel",
+        action="append",
+        metavar="SPEC",
+        help="a kernel: a name of the catalogue, a bzImage, a vmlinux, a build tree or 'host'; "
+        "repeatable; by default one i386 and one x86_64 kernel",
+    )
+    group.addoption(
+        "--cpu", action="append", metavar="MODEL", help="a processor model of QEMU's; repeatable"
+    )
+    group.addoption("--accel", choices=ACCELERATORS, default="auto", help="the accelerator")
+    group.addoption(
+        "--memory", type=int, default=DEFAULT_MEMORY_MIB, metavar="MIB", help="a guest's memory"
+    )
+    group.addoption(
+        "--kernel-append", action="append", metavar="PARAMETERS", help="more kernel parameters"
+    )
+    group.addoption(
+        "--mirror", action="append", metavar="URL", help="a Debian mirror; repeatable, in order"
+    )
+
+
+def configurations(config: pytest.Config) -> tuple[Configuration, ...]:
+    """Return every kernel in every machine that the options ask for.
+
+    Raises:
+        DeclarationError: there is no such kernel.
+    """
+    if _CONFIGURATIONS not in config.stash:
+        specs = config.getoption("--kernel") or default_specs()
+        cpus = config.getoption("--cpu") or [""]
+        sources = [find_source(spec) for spec in specs]
+        config.stash[_CONFIGURATIONS] = tuple(
+            Configuration(source, _options(config, cpu)) for source in sources for cpu in cpus
+        )
+    return config.stash[_CONFIGURATIONS]
+
+
+def supply_of(config: pytest.Config) -> Supply:
+    """Return how missing kernels are to be fetched."""
+    return Supply(mirrors=tuple(config.getoption("--mirror") or ()))
+
+
+def _options(config: pytest.Config, cpu: str) -> MachineOptions:
+    return MachineOptions(
+        cpu=cpu,
+        accelerator=config.getoption("--accel"),
+        memory_mib=config.getoption("--memory"),
+        append=tuple(config.getoption("--kernel-append") or ()),
+    )

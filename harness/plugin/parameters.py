@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a scenario is multiplied by, and what it may need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from harness.agent.guest import Guest
+from harness.arch import Abi
+from harness.entry import ENTRY_PATHS, EntryPath, find_entry_path
+from harness.plugin.configuration import Configuration
+from harness.pointers import BadPointer, bad_pointers
+from harness.version import KernelVersion
+
+MARKERS = (
+    "entries(*names): the entry paths that a scenario goes through; all that apply without it",
+    "abis(*names): the ABIs that a scenario is asked for; all that the kernel runs without it",
+    "needs(arch=, since=, before=): the kernels that a scenario is about",
+    "known(says, arch=, since=, before=): an error of those kernels, which is not provoked there",
+    "claim(number): the numbered textbook claim that a scenario decides",
+)
+
+
+_AXES = ("configuration", "entry_path", "program_abi", "bad_pointer", "unreadable_pointer")
+
+Cell = tuple[str, object]
+
+
+def parametrize(metafunc: pytest.Metafunc, configurations: Iterable[Configuration]) -> None:
+    """Give a test one parameter set for each kernel and whatever else it asks for."""
+    names = [name for name in _AXES if name in metafunc.fixturenames]
+    rows = [
+        pytest.param(
+            *(value for _, value in row),
+            id="-".join(text for text, _ in row),
+            marks=pytest.mark.xdist_group(configuration.id),
+        )
+        for configuration in configurations
+        for row in _rows(metafunc.definition, configuration, names)
+    ]
+    metafunc.parametrize(names, rows, scope="session")
+
+
+def unmet_need(item: pytest.Item, guest: Guest) -> str:
+    """Return why a scenario does not apply to that kernel, empty when it does."""
+    reasons = (_why_not_about(mark, guest) for mark in item.iter_markers("needs"))
+    return next(filter(None, reasons), "")
+
+
+def known_bug(item: pytest.Item, guest: Guest) -> str:
+    """Return the known error of that kernel which a scenario would run into, empty for none."""
+    marks = (m for m in item.iter_markers("known") if not _why_not_about(m, guest))
+    return next((str(mark.args[0]) for mark in marks), "")
+
+
+def _why_not_about(mark: pytest.Mark, guest: Guest) -> str:
+    """Return why a mark with arch, since and before does not speak of that kernel."""
+    arch, since, before = (mark.kwargs.get(key) for key in ("arch", "since", "before"))
+    if arch and guest.identity.arch.name != arch:
+        return f"about {arch} kernels"
+    if since and guest.identity.version < KernelVersion.parse(since):
+        return f"came with {since}"
+    if before and guest.identity.version >= KernelVersion.parse(before):
+        return f"gone since {before}"
+    return ""
+
+
+def _rows(
+    definition: pytest.Function, configuration: Configuration, names: list[str]
+) -> Iterator[list[Cell]]:
+    """Yield every combination of the axes' values, each with its name."""
+    start: Cell = (configuration.id, configuration)
+    for path in _entry_paths(definition, configuration) if "entry_path" in names else (None,):
+        for abi in _abis(definition, configuration) if "program_abi" in names else (None,):
+            for pointer in _pointers(configuration, path, names):
+                cells: list[Cell] = [start]
+                cells += [(str(x), x) for x in (path, abi) if x is not None]
+                cells += [(pointer.name, pointer.address)] if pointer else []
+                yield cells
+
+
+def _entry_paths(definition: pytest.Function, configuration: Configuration) -> Iterator[EntryPath]:
+    arch = configuration.source.arch
+    return (path for path in _named_paths(definition) if path.exists_on(arch))
+
+
+def _named_paths(definition: pytest.Function) -> list[EntryPath]:
+    marks = list(definition.iter_markers("entries"))
+    names = [name for mark in marks[:1] for name in mark.args] or list(ENTRY_PATHS)
+    return [find_entry_path(name) for name in names]
+
+
+def _abis(definition: pytest.Function, configuration: Configuration) -> Iterator[Abi]:
+    marks = list(definition.iter_markers("abis"))
+    wanted = [name for mark in marks[:1] for name in mark.args]
+    return (a for a in configuration.source.arch.abis if not wanted or a.name in wanted)
+
+
+def _pointers(
+    configuration: Configuration, path: EntryPath | None, names: list[str]
+) -> Iterable[BadPointer | None]:
+    if not path or not set(names) & {"bad_pointer", "unreadable_pointer"}:
+        return (None,)
+    bad = bad_pointers(path, configuration.source.arch)
+    return [p for p in bad if "bad_pointer" in names or not p.readable]

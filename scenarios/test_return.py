@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a call says what came of it.
+
+Source: include/linux/err.h IS_ERR_VALUE, MAX_ERRNO; man 2 syscall.
+"""
+
+from errno import EBADF, ECHILD, EEXIST, EINVAL, ENOENT, ENOTDIR, ESPIPE, ESRCH
+
+import pytest
+
+from harness.agent.guest import Buffer
+
+CASES = {
+    "close": ((-1,), EBADF),
+    "dup2": ((-1, 5), EBADF),
+    "open": ((b"/no/such/file\0", 0), ENOENT),
+    "mkdir": ((b"/tmp\0", 0o755), EEXIST),
+    "chdir": ((b"/init\0",), ENOTDIR),
+    "kill": ((0x3FFF_FFFF, 0), ESRCH),
+    "wait4": ((-1, 0, 0, 0), ECHILD),
+    "setpriority": ((3, 0, 0), EINVAL),
+}
+
+
+@pytest.mark.claim(10)
+@pytest.mark.parametrize("name", CASES)
+def test_an_error_comes_back_negated(guest, entry, name):
+    arguments, expected = CASES[name]
+    assert guest.call(entry, name, *arguments).errno == expected
+
+
+@pytest.mark.claim(10)
+def test_success_is_zero_or_positive(guest, entry):
+    assert guest.call(entry, "getuid").value == 0
+    assert guest.call(entry, "dup2", 0, 50).value == 50
+
+
+@pytest.mark.claim(10)
+def test_seeking_in_a_pipe_is_espipe(guest, entry):
+    said = guest.call(entry, "pipe", Buffer(8))
+    reading = int.from_bytes(said.memory[0][:4], "little")
+    assert said.value == 0
+    assert guest.call(entry, "lseek", reading, 0, 0).errno == ESPIPE
+
+
+@pytest.mark.claim(11)
+@pytest.mark.entries("syscall")
+@pytest.mark.parametrize("result", [-4096, -0x1000_0000, -0x7FFF_FFFF_FFFF_F000])
+def test_a_result_below_the_range_is_no_error(guest, entry, result):
+    memory = guest.call(entry, "open", b"/proc/self/mem\0", 0).value
+    said = guest.call(entry, "lseek", memory, result, 0)
+    assert said.value == result
+    assert said.errno is None
+
+
+@pytest.mark.claim(11)
+@pytest.mark.entries("int80", "kernel_vsyscall", "sysenter", "syscall32")
+def test_an_address_in_the_upper_half_is_no_error(guest, entry):
+    upper = 0xBE00_0000 if guest.identity.arch.name == "i386" else 0xFE00_0000
+    said = guest.call(entry, "mmap2", upper, 4096, 1, 0x32, -1, 0)
+    assert said.value == upper - (1 << 32)
+    assert said.errno is None
+
+
+@pytest.mark.claim(12)
+def test_nobody_but_the_result_register_hears_of_an_error(guest, entry):
+    said = guest.call(entry, "close", -1)
+    assert said.errno == EBADF
+    assert said.clobbered <= entry.may_clobber
+
+
+@pytest.mark.claim(13)
+@pytest.mark.entries("int80_64")
+def test_a_32_bit_error_is_extended_to_the_whole_register(guest, entry):
+    assert guest.call(entry, "close", -1).after["rax"] == (1 << 64) - EBADF
