@@ -37,6 +37,8 @@ class FrameType(enum.IntEnum):
     """Give the kernel log's records that have come since the last time."""
     RENEW = 6
     """End the executors; the next RUN starts new ones."""
+    CHECK = 7
+    """Look after an executor: u8 ABI bits. OK when it lives or was not started, else DIED."""
 
     HELLO = 64
     """The agent is up: u32 protocol, u8 ABI bits, u8 is PID 1."""
@@ -73,6 +75,9 @@ class Op(enum.IntEnum):
     """u64 address, u32 length, u8 value; answers u32 bytes not written."""
     CALL = 4
     """u8 entry, u32 register mask, values of the ABI's width; answers a record, see `agent`."""
+    SETTLE = 5
+    """u64 seconds and u64 nanoseconds of wall time, 64 random bytes: the executor sets the clock
+    and reseeds the kernel's random pool; answers u32 errno."""
 
 
 class Register(enum.IntEnum):
@@ -90,3 +95,18 @@ class Register(enum.IntEnum):
 
 REGISTER_SLOTS = 24
 SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")
+
+
+MAILBOX_DEVICE = "0000:00:10.0"
+"""The PCI function whose memory host and guest share, where a machine has one."""
+MAILBOX_BYTES = 1 << 20
+"""All of that memory."""
+SLOT_BYTES = MAILBOX_BYTES // 2
+"""What each ABI's executor has of it; the 32-bit one's comes first."""
+SLOT_HEADER = struct.Struct("<IIIIII")
+"""Sequence asked, its length; sequence answered, its length; whether the executor is looking; zero.
+The program stands at `SLOT_PROGRAM` of the slot, its answer at `SLOT_ANSWER`."""
+SLOT_PROGRAM = 4096
+SLOT_ANSWER = SLOT_PROGRAM + MAX_PAYLOAD
+MAILBOX_LOOKS = 2000
+"""How often an idle executor looks into its slot before it sleeps."""

@@ -53,6 +53,7 @@ class Stable:
         self._guests: dict[str, tuple[Guest, contextlib.ExitStack]] = {}
 
     def guest(self, spec: str) -> Guest:
+        """Return a guest of `spec` that can be asked."""
         known = self._guests.get(spec)
         if known and known[0].usable:
             return known[0]
@@ -63,6 +64,7 @@ class Stable:
         return self._guests[spec][0]
 
     def close(self) -> None:
+        """End all of them."""
         for _, stack in self._guests.values():
             stack.close()
 

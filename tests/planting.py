@@ -15,8 +15,9 @@ from harness.places import cache_dir
 from harness.target.qemu import start_guest
 
 _ENDBR64 = b"\xf3\x0f\x1e\xfa"
+_FAR = 4096
 _TRACER_BYTES = 5
-"""The call to __fentry__, which the kernel itself rewrites while it boots (kernel/trace/ftrace.c)."""
+"""The call to __fentry__, which a booting kernel itself rewrites (kernel/trace/ftrace.c)."""
 
 OOPS = b"\x0f\x0b"
 """ud2"""
@@ -38,10 +39,13 @@ class Bug:
     Attributes:
         function: the kernel function that has the bug, by its name in kallsyms.
         code: x86-64 instructions that run first thing in it.
+        instead_of: bytes of the function that `code` replaces instead, where it has them first;
+            as many as `code` has. Empty: the function's beginning.
     """
 
     function: str
     code: bytes
+    instead_of: bytes = b""
 
 
 def plant(kernel: Kernel, bug: Bug, folder: Path) -> Path:
@@ -59,7 +63,7 @@ def plant(kernel: Kernel, bug: Bug, folder: Path) -> Path:
     assert kernel.pvh
     image = bytearray(kernel.vmlinux.read_bytes())
     offset = file_offset(kernel.vmlinux, symbols(kernel)[bug.function])
-    offset += _untouchable(image[offset : offset + 16])
+    offset += _place(bytes(image[offset : offset + _FAR]), bug)
     image[offset : offset + len(bug.code)] = bug.code
     planted = folder / f"vmlinux-{bug.function}"
     planted.write_bytes(image)
@@ -92,7 +96,11 @@ def file_offset(vmlinux: Path, address: int) -> int:
     return int(offset)
 
 
-def _untouchable(beginning: bytes) -> int:
-    """How many bytes at a function's beginning the kernel rewrites or its callers insist on."""
-    marker = len(_ENDBR64) if beginning.startswith(_ENDBR64) else 0
-    return marker + _TRACER_BYTES
+def _place(function: bytes, bug: Bug) -> int:
+    """Where the bug goes: behind what the kernel itself rewrites, or over what it replaces."""
+    if not bug.instead_of:
+        marker = len(_ENDBR64) if function.startswith(_ENDBR64) else 0
+        return marker + _TRACER_BYTES
+    assert len(bug.code) == len(bug.instead_of)
+    assert bug.instead_of in function, f"{bug.function} has no {bug.instead_of.hex(' ')}"
+    return function.index(bug.instead_of)

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 import zlib
+from errno import ENOSYS
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ from harness.errors import (
 )
 from harness.kernels import find_source, obtain
 from harness.machine.plan import MachineOptions
+from harness.syscalls import read_table
 from harness.target.qemu import start_guest
 
 I386_TOO = pytest.mark.parametrize("spec", ["6.1/i386", "6.1/x86_64"])
@@ -123,6 +125,16 @@ def test_a_killed_qemu_is_lost_and_no_finding() -> None:
         assert not isinstance(caught.value, GuestError)
 
 
+def test_a_bug_can_be_planted_inside_a_function(tmp_path: Path) -> None:
+    """The 64-bit table's bound, lowered by one: the last call is none any more."""
+    kernel = obtain(find_source(X86_64))
+    size = read_table(SYSCALL.table, kernel.version).size
+    bound, lower = ((size - less).to_bytes(4, "little") for less in (1, 2))
+    with own_guest(str(plant(kernel, Bug("do_syscall_64", lower, bound), tmp_path))) as guest:
+        assert guest.call(SYSCALL, size - 1).errno == ENOSYS
+        assert guest.call(SYSCALL, size - 2).errno != ENOSYS
+
+
 def header(length: int, checksum: int = 0) -> bytes:
     return wire.HEADER.pack(wire.MAGIC, wire.FrameType.DONE, 0, 1, length) + wire.CRC.pack(checksum)
 
@@ -168,6 +180,7 @@ def test_a_kernel_that_does_not_boot_is_found_out() -> None:
 
 def test_a_stopped_qemu_is_a_timeout_and_ends() -> None:
     with own_guest() as guest:
+        guest.call(SYSCALL, "getpid")
         pid = machine_of(guest).process.process.pid
         os.kill(pid, signal.SIGSTOP)
         with pytest.raises(GuestTimeout, match="no answer"):

@@ -38,6 +38,7 @@ const char *take_text(struct cursor *c);
 /* In run.c: programs for the executors. */
 void run_program(const struct frame *request);
 void renew_executors(const struct frame *request);
+void check_executor(const struct frame *request);
 u8 abis(void);
 
 /* In files.c and spawn.c. */

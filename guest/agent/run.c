@@ -89,16 +89,21 @@ static long start(struct executor *e)
 	return e->pid < 0 ? e->pid : 0;
 }
 
-/* Kill it if it still lives, take its remains; returns its wait status. */
+static void forget(struct executor *e)
+{
+	sys1(NR_close, e->request);
+	sys1(NR_close, e->answer);
+	e->pid = 0;
+}
+
+/* Wait for its end, which is near; returns its wait status. */
 static u32 bury(struct executor *e)
 {
 	int status = 0;
 
-	sys1(NR_close, e->request);
-	sys1(NR_close, e->answer);
 	while (sys4(NR_wait4, e->pid, &status, 0, NULL) == -EINTR)
 		;
-	e->pid = 0;
+	forget(e);
 	return (u32)status;
 }
 
@@ -119,11 +124,8 @@ static void reap_strangers(void)
 		if (pid <= 0)
 			return;
 		for (u32 i = 0; i < ARRAY_LENGTH(executors); i++) {
-			if (executors[i].pid == pid) {
-				sys1(NR_close, executors[i].request);
-				sys1(NR_close, executors[i].answer);
-				executors[i].pid = 0;
-			}
+			if (executors[i].pid == pid)
+				forget(&executors[i]);
 		}
 	}
 }
@@ -144,7 +146,7 @@ static void pass_answer(struct executor *e, u32 sequence)
 	u32 bytes = 0;
 
 	if (read_all(e->answer, &bytes, sizeof(bytes))) {
-		send_status(STATUS_DIED, sequence, bury(e));
+		send_status(STATUS_DIED, sequence, kill_and_bury(e));
 	} else if (bytes == NO_EXECUTOR) {
 		read_all(e->answer, &bytes, sizeof(bytes));
 		bury(e);
@@ -195,4 +197,33 @@ void renew_executors(const struct frame *request)
 			kill_and_bury(&executors[i]);
 	reap_strangers();
 	send_done(request->sequence);
+}
+
+/* Start it if need be, and have it look into its slot; says so when it has died. */
+void check_executor(const struct frame *request)
+{
+	const u32 look = LOOK_AGAIN;
+	struct cursor c = open_request(request);
+	struct executor *e = find_executor(take_u8(&c));
+	int status = 0;
+	long error = 0;
+
+	if (c.bad || !e) {
+		send_status(STATUS_MALFORMED, request->sequence, 0);
+		return;
+	}
+	if (e->pid && sys4(NR_wait4, e->pid, &status, WNOHANG, NULL) == e->pid) {
+		forget(e);
+		send_status(STATUS_DIED, request->sequence, (u32)status);
+		return;
+	}
+	reap_strangers();
+	if (!e->pid)
+		error = start(e);
+	if (!error)
+		write_all(e->request, &look, sizeof(look));
+	if (error)
+		send_status(STATUS_ERRNO, request->sequence, (u32)-error);
+	else
+		send_done(request->sequence);
 }

@@ -31,6 +31,8 @@
 #define NR_exit_group 231
 #define NR_setsid 112
 #define NR_dup3 292
+#define NR_sched_yield 24
+#define NR_clock_settime 227
 #define NR_pipe2 293
 #else
 #define NR_exit 1
@@ -57,6 +59,8 @@
 #define NR_gettid 224
 #define NR_exit_group 252
 #define NR_dup3 330
+#define NR_sched_yield 158
+#define NR_clock_settime 264
 #define NR_pipe2 331
 #endif
 
@@ -77,6 +81,7 @@
 
 #define PROT_READ 1
 #define PROT_WRITE 2
+#define MAP_SHARED 0x01
 #define MAP_PRIVATE 0x02
 #define MAP_FIXED 0x10
 #define MAP_ANONYMOUS 0x20

@@ -19,7 +19,7 @@ from harness.deadline import Deadline, Patience
 from harness.entry import EntryPath
 from harness.errors import DeclarationError, GuestError, KernelSplat, TrapgateError
 from harness.landscape import ABOUT, ARENA
-from harness.machine.console import find_splat, last_lines, read_records
+from harness.machine.console import find_splat, read_records, read_trouble
 from harness.machine.errata import Erratum, QemuVersion, Situation, find_erratum
 from harness.syscalls import SyscallTable, read_table
 from harness.version import KernelVersion
@@ -29,6 +29,7 @@ _ALIGNMENT = 64
 _GRACE_S = 5.0
 _MOST_ARGUMENTS = 6
 _MOST_BYTES = MAX_REQUEST - 1024
+_MOST_CALLS = 300  # if every one of them changed every register, the answer would still fit
 _MANY = 4096
 
 OnOutput = Callable[[int, bytes], None]
@@ -357,7 +358,7 @@ class Guest:
             splat = find_splat(self._kept)
             if splat:
                 said = f"the kernel complained: {splat}; {error.message}"
-                raise KernelSplat(said, evidence=last_lines(self._kept)) from error
+                raise KernelSplat(said, evidence=read_trouble(self._kept)) from error
             raise
 
 
@@ -365,7 +366,7 @@ def _pack(calls: Sequence[Call]) -> Iterator[Program]:
     """Deal calls out to programs that fit a request each."""
     program = Program()
     for call in calls:
-        if program.size_bytes > _MOST_BYTES:
+        if program.size_bytes > _MOST_BYTES or program.length == _MOST_CALLS:
             yield program
             program = Program()
         program.call(call)

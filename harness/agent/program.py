@@ -42,6 +42,15 @@ class Program:
         """Make a call."""
         self._add(call.encode(), call)
 
+    @property
+    def length(self) -> int:
+        """How many operations there are so far."""
+        return len(self._pieces)
+
+    def settle(self, seconds: int, nanoseconds: int, random: bytes) -> None:
+        """Set the wall clock and reseed the random pool with 64 bytes; the answer is an errno."""
+        self._add(struct.pack("<BQQ64s", Op.SETTLE, seconds, nanoseconds, random), "left")
+
     def encode(self) -> bytes:
         """Return the program as the executor takes it."""
         return b"".join(self._pieces)

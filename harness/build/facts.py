@@ -34,6 +34,7 @@ def render_facts(template: Path, abi: Abi) -> str:
         defaults=_default_slots(abi),
         regions=landscape.REGIONS,
         about=landscape.ABOUT,
+        mailbox_start=landscape.MAILBOX_START,
         protections=_PROTECTIONS,
     )
 

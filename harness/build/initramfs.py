@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.arch import Abi, Arch
 from harness.build.cpio import Entry, character_device, folder, program, write_newc
 from harness.build.programs import build_programs
+from harness.kernels.assembly import translated
 from harness.places import cache_dir
 
 _KEPT_S = 7 * 24 * 3600
@@ -41,17 +42,22 @@ def build_initramfs(arch: Arch, extra: Iterable[Entry] = ()) -> Initramfs:
         extra: files and folders beyond ours; may be empty.
 
     Raises:
-        HostError: the guest's programs cannot be compiled.
+        HostError: the guest's programs cannot be compiled, or the cache cannot be written.
     """
     archive = write_newc([*_base(arch), *extra])
     sha256 = hashlib.sha256(archive).hexdigest()
     path = cache_dir() / "initramfs" / f"{arch}-{sha256[:16]}.cpio"
+    with translated(path):
+        _keep(path, archive)
+    return Initramfs(path, sha256)
+
+
+def _keep(path: Path, archive: bytes) -> None:
     try:
         os.utime(path)
     except FileNotFoundError:
         _write_atomically(path, archive)
         _sweep(path.parent)
-    return Initramfs(path, sha256)
 
 
 def _sweep(folder: Path) -> None:

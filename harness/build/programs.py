@@ -15,6 +15,7 @@ from harness.arch import Abi
 from harness.build.facts import render_facts
 from harness.entry import entry_paths_of
 from harness.errors import HostError
+from harness.kernels.assembly import translated
 from harness.places import cache_dir, data_dir
 from harness.tools import require_tool
 
@@ -26,7 +27,7 @@ _FLAGS = (
     *("-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-Ttext-segment=0x10000000", "-s"),
 )
 _AGENT = ("agent", "frames", "run", "files", "log", "spawn")
-_EXECUTOR = ("executor", "signals", "landscape")
+_EXECUTOR = ("executor", "signals", "landscape", "mailbox", "settle")
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,15 @@ def build_programs(abi: Abi) -> Path:
         A folder with one static ELF file a recipe, called by the recipe's name.
 
     Raises:
-        HostError: there is no compiler, or it does not compile our code.
+        HostError: there is no compiler, it does not compile our code, or the cache cannot be
+            written.
     """
     compiler = require_tool("cc")
     key = _fingerprint(abi, compiler)
     built = cache_dir() / "guest" / f"{abi.name}-{key}"
     if not built.is_dir():
-        _build_into(built, abi, compiler)
+        with translated(built):
+            _build_into(built, abi, compiler)
     return built
 
 

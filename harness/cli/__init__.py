@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from harness.cli import call, doctor, kernels, qemu
@@ -15,6 +16,8 @@ __all__ = ["call", "doctor", "execute", "kernels", "main", "qemu"]
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the guest is at fault, 2 anything else is."""
+    # Control-C may hit a conversation with QEMU's monitor, whose tasks asyncio then complains of.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         app(prog_name="trapgate")
     except TrapgateError as error:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.agent.calls import Outcome
@@ -173,5 +173,5 @@ def _signal(outcome: Outcome) -> dict[str, Any] | None:
     return {"name": said.name, **numbers, "address": hex(said.address), "error": hex(said.error)}
 
 
-def _hexadecimal(registers: Any) -> dict[str, str]:
+def _hexadecimal(registers: Mapping[str, int]) -> dict[str, str]:
     return {name: hex(value) for name, value in registers.items()}

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.agent.calls import Outcome
+from harness.agent.calls import Call, Outcome
 from harness.agent.guest import Guest
 from harness.arch import ARCH_X86_64, Arch
 from harness.cli.answer import show_json, show_text
@@ -18,8 +18,10 @@ from harness.cli.notation import parse_argument, parse_call, parse_registers
 from harness.cpu import Cpu, why_unavailable
 from harness.entry import INT80, SYSCALL, EntryPath, find_entry_path
 from harness.errors import DeclarationError, KernelSplat
+from harness.kernels import Kernel
 from harness.kernels.catalogue import default_specs, find_entry
-from harness.machine.console import last_lines
+from harness.machine.console import read_trouble
+from harness.syscalls import read_table
 from harness.target.qemu import start_guest
 
 _SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -67,11 +69,13 @@ def call(  # noqa: PLR0913 - one parameter an option
     path = find_entry_path(entry) if entry else None
     kernel = machine.obtain(_default_spec(path))
     path = path or _native(kernel.arch)
+    code = parse_call(number)
     values = [parse_argument(text, path.abi) for text in arguments or ()]
     registers = parse_registers(register or (), path.abi)
+    _check_names(path, kernel, code, registers)
     with start_guest(kernel, machine.options) as guest:
         _check_possible(guest, path)
-        outcome = guest.call(path, parse_call(number), *values, timeout_s=timeout, **registers)
+        outcome = guest.call(path, code, *values, timeout_s=timeout, **registers)
         typer.echo(_shown(outcome, guest, as_json=as_json))
         check_log(guest)
 
@@ -84,7 +88,7 @@ def check_log(guest: Guest) -> None:
     """
     splat = guest.find_splat()
     if splat:
-        raise KernelSplat(f"the kernel complained: {splat}", evidence=last_lines(guest.log))
+        raise KernelSplat(f"the kernel complained: {splat}", evidence=read_trouble(guest.log))
 
 
 def _default_spec(path: EntryPath | None) -> str:
@@ -96,6 +100,15 @@ def _default_spec(path: EntryPath | None) -> str:
 
 def _why_never(path: EntryPath, arch: Arch) -> str:
     return "other programs" if path.abi not in arch.abis else why_unavailable(path, arch, _CAPABLE)
+
+
+def _check_names(
+    path: EntryPath, kernel: Kernel, code: int | str, registers: dict[str, int]
+) -> None:
+    """Find out before a boot what would be found out after it."""
+    if isinstance(code, str):
+        read_table(path.table, kernel.version).number(code)
+    Call.of(path, 0, (), "", **registers)
 
 
 def _native(arch: Arch) -> EntryPath:

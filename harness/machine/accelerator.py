@@ -6,6 +6,7 @@ That /dev/kvm is there and opens proves nothing: on nested hosts guests spin, or
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -72,11 +73,16 @@ def _remembered(path: Path, proof: Callable[[], None]) -> str:
         proof()
     except TrapgateError as error:
         trouble = error.message
+    with contextlib.suppress(OSError):
+        _remember(path, trouble)
+    return trouble
+
+
+def _remember(path: Path, trouble: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(f".{os.getpid()}")
     scratch.write_text(json.dumps({"trouble": trouble}), encoding="utf-8")
     scratch.replace(path)
-    return trouble
 
 
 def _verdict_path(cpu: str) -> Path:

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
+from harness.machine.origin import BOOTED, SNAPSHOT_NODE, Origin
 from harness.machine.plan import MachinePlan
+from harness.wire import MAILBOX_BYTES, MAILBOX_DEVICE
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
@@ -18,12 +21,16 @@ class Wiring:
         console: the kernel's console, ttyS0.
         frames: the agent's frames, ttyS1.
         monitor: QEMU's own monitor, empty for none.
+        mailbox: the path of memory that host and guest share, empty for none.
+        snapshot: the path of a kept state's devices, empty for none.
         extra: arguments that these need beside them.
     """
 
     console: str
     frames: str
     monitor: str = ""
+    mailbox: str = ""
+    snapshot: str = ""
     extra: tuple[str, ...] = ()
 
 
@@ -34,25 +41,63 @@ BY_HAND = Wiring(
 """For somebody who copies the command line: the console on the terminal, frames on a socket."""
 
 
-def qemu_arguments(plan: MachinePlan, wiring: Wiring) -> list[str]:
-    """Return QEMU's arguments for `plan`, without the program's name."""
-    monitor = (
-        ["-chardev", f"{_with_id(wiring.monitor, 'monitor')}", "-mon", "monitor,mode=control"]
-        if wiring.monitor
-        else []
-    )
+def qemu_arguments(plan: MachinePlan, wiring: Wiring, origin: Origin = BOOTED) -> list[str]:
+    """Return QEMU's arguments, without the program's name.
+
+    Args:
+        plan: the machine.
+        wiring: what its connections end in.
+        origin: what it begins with.
+    """
     return [
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-sandbox", SANDBOX),
-        *("-machine", plan.machine, "-accel", plan.accelerator, "-cpu", plan.cpu),
+        *("-object", origin.memory_backend(plan.memory_mib)),
+        *(
+            "-machine",
+            f"{plan.machine},memory-backend=ram",
+            "-accel",
+            plan.accelerator,
+            "-cpu",
+            plan.cpu,
+        ),
         *("-m", f"{plan.memory_mib}M", "-smp", str(plan.vcpus)),
         *wiring.extra,
         *("-chardev", _with_id(wiring.console, "console"), "-serial", "chardev:console"),
         *("-chardev", _with_id(wiring.frames, "frames"), "-serial", "chardev:frames"),
-        *monitor,
-        *("-kernel", str(plan.kernel), "-initrd", str(plan.initramfs)),
-        *("-append", " ".join(plan.command_line)),
+        *(_monitor(wiring.monitor) if wiring.monitor else ()),
+        *(_mailbox(wiring.mailbox) if wiring.mailbox else ()),
+        *(_boot(plan) if origin.boots else _restore(wiring.snapshot)),
     ]
+
+
+def _monitor(backend: str) -> tuple[str, ...]:
+    return ("-chardev", _with_id(backend, "monitor"), "-mon", "monitor,mode=control")
+
+
+def _mailbox(path: str) -> tuple[str, ...]:
+    """Shared memory as a PCI function; "master" is what lets a machine that has it be saved."""
+    slot = MAILBOX_DEVICE.rpartition(":")[2].partition(".")[0]
+    return (
+        "-object",
+        f"memory-backend-file,id=mailbox,size={MAILBOX_BYTES},mem-path={path},share=on",
+        "-device",
+        f"ivshmem-plain,memdev=mailbox,master=on,addr=0x{slot}",
+    )
+
+
+def _boot(plan: MachinePlan) -> tuple[str, ...]:
+    files = ("-kernel", str(plan.kernel), "-initrd", str(plan.initramfs))
+    return (*files, "-append", " ".join(plan.command_line))
+
+
+def _restore(snapshot: str) -> tuple[str, ...]:
+    node = {
+        "driver": "qcow2",
+        "node-name": SNAPSHOT_NODE,
+        "file": {"driver": "file", "filename": snapshot, "locking": "off"},
+    }
+    return ("-S", "-blockdev", json.dumps(node))
 
 
 def _with_id(backend: str, identity: str) -> str:

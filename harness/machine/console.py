@@ -45,6 +45,14 @@ def last_lines(text: str, count: int = 25) -> str:
     return "\n".join(lines[-count:])
 
 
+def read_trouble(text: str, count: int = 40) -> str:
+    """Return `count` lines from the first warning, oops or panic on; the last ones without any."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    wrong = (n for n, line in enumerate(lines) if _SPLAT.match(line) or _PANIC.match(line))
+    first = next(wrong, max(len(lines) - count, 0))
+    return "\n".join(lines[first : first + count])
+
+
 def _first(pattern: re.Pattern[str], text: str) -> str | None:
     found = pattern.search(text)
     return _TIMESTAMP.sub("", found.group(0)).strip() if found else None

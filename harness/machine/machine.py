@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from harness.deadline import Deadline, Patience
 from harness.errors import GuestError, GuestLost, GuestPanic, GuestTimeout, TrapgateError
-from harness.machine.console import find_panic, last_lines
+from harness.machine.console import find_panic, last_lines, read_trouble
+from harness.machine.origin import BOOTED, Origin
 from harness.machine.plan import MachinePlan
 from harness.machine.process import QemuProcess, start_qemu
 
@@ -46,7 +47,7 @@ class Machine:
         console = self.process.console_text()
         panic = find_panic(console)
         if panic:
-            return GuestPanic(f"the kernel panicked: {panic}", evidence=last_lines(console))
+            return GuestPanic(f"the kernel panicked: {panic}", evidence=read_trouble(console))
         if status is None:
             parts = (error.message, last_lines(console), registers)
             kind = GuestTimeout if silent else GuestLost
@@ -67,11 +68,13 @@ class Machine:
 
 
 @contextlib.contextmanager
-def start_machine(plan: MachinePlan, patience: Patience) -> Iterator[Machine]:
+def start_machine(
+    plan: MachinePlan, patience: Patience, origin: Origin = BOOTED
+) -> Iterator[Machine]:
     """Start a machine; it is gone when the block is left.
 
     Raises:
         HostError: QEMU did not start.
     """
-    with start_qemu(plan, patience) as process:
+    with start_qemu(plan, patience, origin) as process:
         yield Machine(process)

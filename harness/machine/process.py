@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import socket
 import subprocess
 import tempfile
@@ -21,8 +20,10 @@ from harness.errors import HostError
 from harness.machine.arguments import Wiring, qemu_arguments
 from harness.machine.console import last_lines
 from harness.machine.errata import QemuVersion
+from harness.machine.origin import BOOTED, Origin
 from harness.machine.plan import MachinePlan
 from harness.tools import require_tool
+from harness.wire import MAILBOX_BYTES
 
 _EMULATOR = "qemu-system-x86_64"
 _ANSWER_S = 5.0
@@ -30,35 +31,44 @@ _EVENT_S = 0.5
 
 
 class QemuProcess:
-    """A running QEMU with its three connections.
+    """A running QEMU with its connections.
 
     Attributes:
         frames: the host's end of the second serial port.
+        mailbox: a descriptor of the memory that host and guest share.
         process: the process itself.
     """
 
-    def __init__(self, plan: MachinePlan, patience: Patience) -> None:
+    def __init__(self, plan: MachinePlan, patience: Patience, origin: Origin = BOOTED) -> None:
         """Start QEMU; use `start_qemu`, which also ends it."""
         self.plan = plan
         self.patience = patience
+        self.origin = origin
+        self.mailbox = _memory("mailbox", MAILBOX_BYTES)
         self._console = _unlinked_file("console")
         self._errors = _unlinked_file("qemu")
         self.frames, frames_there = socket.socketpair()
         monitor_here, monitor_there = socket.socketpair()
         self._monitor_socket = monitor_here
         self._monitor = QEMUMonitorProtocol(monitor_here)
-        with frames_there, monitor_there, _write_only(self._console) as console:
-            wiring = _inherited(console, frames_there.fileno(), monitor_there.fileno())
-            self.process = self._spawn(
-                wiring, [console, frames_there.fileno(), monitor_there.fileno()]
+        with (
+            frames_there,
+            monitor_there,
+            _write_only(self._console) as console,
+            _copied(origin.devices) as snapshot,
+        ):
+            wiring = _inherited(
+                console, frames_there.fileno(), monitor_there.fileno(), self.mailbox, snapshot
             )
+            descriptors = [console, frames_there.fileno(), monitor_there.fileno(), self.mailbox]
+            self.process = self._spawn(wiring, [*descriptors, *([snapshot] if snapshot else [])])
 
     def _spawn(self, wiring: Wiring, descriptors: list[int]) -> subprocess.Popen[bytes]:
         """Start QEMU so that it dies when we do, however we die."""
         emulator = str(require_tool(_EMULATOR))
         guard = [str(require_tool("setpriv")), "--pdeathsig", "KILL", "--"]
         return subprocess.Popen(
-            [*guard, emulator, *qemu_arguments(self.plan, wiring)],
+            [*guard, emulator, *qemu_arguments(self.plan, wiring, self.origin)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
@@ -135,12 +145,16 @@ class QemuProcess:
             return None
 
     def end(self) -> None:
-        """End the process (TERM, then KILL) and let go of everything; may be called again."""
+        """Kill the process, which has nothing to save, and let go of everything.
+
+        It may be called again.
+        """
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            if self.wait(Deadline.after(self.patience.end_s, "end")) is None:
-                self.process.kill()
-                self.process.wait()
+            self.process.kill()
+            self.process.wait()
+        if self.mailbox >= 0:
+            os.close(self.mailbox)
+            self.mailbox = -1
         with contextlib.suppress(Exception):
             self._monitor.close()
         for file in (self.frames, self._console, self._errors):
@@ -153,13 +167,15 @@ class QemuProcess:
 
 
 @contextlib.contextmanager
-def start_qemu(plan: MachinePlan, patience: Patience) -> Iterator[QemuProcess]:
+def start_qemu(
+    plan: MachinePlan, patience: Patience, origin: Origin = BOOTED
+) -> Iterator[QemuProcess]:
     """Start QEMU for `plan`, and end it when the block is left.
 
     Raises:
         HostError: QEMU did not start.
     """
-    process = QemuProcess(plan, patience)
+    process = QemuProcess(plan, patience, origin)
     try:
         process.connect()
         yield process
@@ -167,19 +183,50 @@ def start_qemu(plan: MachinePlan, patience: Patience) -> Iterator[QemuProcess]:
         process.end()
 
 
-def _inherited(console: int, frames: int, monitor: int) -> Wiring:
+def _inherited(console: int, frames: int, monitor: int, mailbox: int, snapshot: int) -> Wiring:
     """Wire everything to open descriptors: no path, so nothing to collide or be left behind."""
+    sets = ["-add-fd", f"fd={console},set=1"]
+    if snapshot:
+        sets += ["-add-fd", f"fd={snapshot},set=2"]
     return Wiring(
         console="file,path=/dev/fdset/1,append=on",
         frames=f"socket,fd={frames}",
         monitor=f"socket,fd={monitor}",
-        extra=("-add-fd", f"fd={console},set=1"),
+        mailbox=f"/proc/self/fd/{mailbox}",
+        snapshot="/dev/fdset/2",
+        extra=tuple(sets),
     )
+
+
+def _memory(purpose: str, size_bytes: int) -> int:
+    descriptor = os.memfd_create(f"trapgate-{purpose}")
+    os.ftruncate(descriptor, size_bytes)
+    return descriptor
+
+
+@contextlib.contextmanager
+def _copied(path: Path | None) -> Iterator[int]:
+    """Give a descriptor of a copy in memory, 0 for no path: loading a state writes to its file."""
+    if path is None:
+        yield 0
+        return
+    descriptor = _memory("devices", 0)
+    try:
+        os.write(descriptor, path.read_bytes())
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _unlinked_file(purpose: str) -> IO[bytes]:
     """Open a file that has no name and vanishes with the last process that holds it."""
-    return tempfile.TemporaryFile(prefix=f"trapgate-{purpose}-")
+    try:
+        return tempfile.TemporaryFile(prefix=f"trapgate-{purpose}-")
+    except OSError as error:
+        raise HostError(
+            f"no temporary file for qemu's {purpose}: {error.strerror or error}",
+            hint="make room, or name another folder with TMPDIR",
+        ) from error
 
 
 @contextlib.contextmanager

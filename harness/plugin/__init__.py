@@ -10,7 +10,7 @@ import pytest
 from harness.agent.guest import Guest
 from harness.arch import Abi
 from harness.entry import EntryPath
-from harness.errors import KernelSplat, TrapgateError
+from harness.errors import DeclarationError, KernelSplat, OutcomeKind, TrapgateError
 from harness.machine.console import find_splat, last_lines
 from harness.plugin import outcomes, preparation
 from harness.plugin.configuration import Configuration
@@ -28,9 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks that scenarios use."""
+    """Register the marks that scenarios use, and what accompanies a session."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    config.pluginmanager.register(outcomes.Tally(), "trapgate-tally")
+    preparation.register(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -43,16 +45,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Multiply a scenario by kernels, entry paths, ABIs and bad pointers, as it asks for them."""
-    if "configuration" in metafunc.fixturenames:
+    if "configuration" not in metafunc.fixturenames:
+        return
+    try:
         parametrize(metafunc, configurations(metafunc.config))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """Fetch kernels and look for tools once, before the first test."""
-    return preparation.prepare(session)
+    except DeclarationError as error:
+        said = f"{metafunc.function.__name__}: {error}"
+        raise pytest.Collector.CollectError(said) from error
 
 
 @pytest.fixture(scope="session")
@@ -109,31 +111,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Name the kind of every outcome."""
+    """Name the kind of every outcome; a kernel that complained is not asked again."""
+    instead = None if item.config.option.fulltrace else outcomes.conceal(call)
     report = yield
+    report.longrepr = instead or report.longrepr
     outcomes.classify(report, call)
     leased = item.stash.get(_LEASED, None)
     if leased and leased.usable and report.failed and call.when == "call":
         outcomes.add_log(report, leased)
+        leased.usable = outcomes.find_kind(report) is not OutcomeKind.SPLAT
     return report
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
     """Show the kind of an outcome instead of a plain failure."""
     return outcomes.status_of(report)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End with status 2 when nothing failed but guests were lost or the host was at fault."""
-    session.exitstatus = preparation.exit_status(session)
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Count outcomes that say nothing about a kernel."""
-    outcomes.count(report)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Say last, and alone, what kept the session from starting."""
-    preparation.say_trouble(config)

@@ -25,3 +25,8 @@ class Configuration:
     def id(self) -> str:
         """A short name for test identifiers and for xdist's groups."""
         return "-".join(filter(None, (self.source.id, self.options.cpu)))
+
+    def named_in(self, nodeid: str) -> bool:
+        """Tell whether a test's identifier is one of this configuration, which it begins with."""
+        _, _, parameters = nodeid.partition("[")
+        return parameters.startswith((f"{self.id}-", f"{self.id}]"))

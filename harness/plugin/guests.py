@@ -8,11 +8,14 @@ from types import TracebackType
 from typing import Self
 
 from harness.agent.guest import Guest
+from harness.errors import TrapgateError
 from harness.kernels import Supply, obtain
 from harness.plugin.configuration import Configuration
 from harness.target.qemu import start_guest
 
 _MOST_AT_ONCE = 2
+_MOST_FAILURES = 2
+"""How often in a row a kernel may fail to boot before it is left alone."""
 
 
 class GuestHouse:
@@ -25,6 +28,7 @@ class GuestHouse:
     def __init__(self, supply: Supply) -> None:
         self._supply = supply
         self._open: dict[Configuration, tuple[contextlib.ExitStack, Guest]] = {}
+        self._failures: dict[Configuration, list[TrapgateError]] = {}
 
     def __enter__(self) -> Self:
         """Open the house; guests come when they are asked for."""
@@ -50,10 +54,23 @@ class GuestHouse:
         if configuration in self._open and not self._open[configuration][1].usable:
             self._end(configuration)
         if configuration not in self._open:
-            self._boot(configuration)
+            self._try_boot(configuration)
         else:
             self._open[configuration][1].renew()
         return self._open[configuration][1]
+
+    def _try_boot(self, configuration: Configuration) -> None:
+        """Boot; what did not come up twice in a row would only cost every test its patience."""
+        failures = self._failures.setdefault(configuration, [])
+        if len(failures) >= _MOST_FAILURES:
+            last = failures[-1]
+            raise type(last)(f"{configuration.id} is not booted again after: {last.message}")
+        try:
+            self._boot(configuration)
+        except TrapgateError as error:
+            failures.append(error)
+            raise
+        failures.clear()
 
     def _boot(self, configuration: Configuration) -> None:
         for oldest in list(self._open)[: len(self._open) + 1 - _MOST_AT_ONCE]:

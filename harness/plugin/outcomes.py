@@ -3,21 +3,63 @@
 
 from __future__ import annotations
 
-import pytest
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
 
+import _pytest
+import pluggy
+import pytest
+from _pytest._code.code import TerminalRepr
+
+import harness
 from harness.agent.guest import Guest, Identity
 from harness.errors import OutcomeKind, TrapgateError
 from harness.machine.console import last_lines
 
+_MACHINERY = (
+    *(Path(package.__file__).parent for package in (harness, _pytest, pluggy)),
+    Path(contextlib.__file__),
+)
 _PROPERTY = "outcome"
 _KINDS = {kind.word: kind for kind in OutcomeKind}
 _BLAMELESS = (OutcomeKind.LOST, OutcomeKind.INFRASTRUCTURE)
-_counted: set[OutcomeKind] = set()
 
 
 def note_identity(item: pytest.Item, identity: Identity) -> None:
     """Write into a test's report which kernel answered."""
     item.user_properties += [("kernel", identity.spec), ("guest", str(identity))]
+
+
+def conceal(call: pytest.CallInfo[None]) -> TerminalRepr | None:
+    """Let the traceback of an error of ours end in the last code that is neither ours nor pytest's.
+
+    Returns:
+        What to show instead of a traceback where there is no such code, else None.
+    """
+    if not call.excinfo or not isinstance(call.excinfo.value, TrapgateError):
+        return None
+    error = call.excinfo.value
+    error.__cause__, error.__suppress_context__ = None, True
+    steps = list(_steps(error.__traceback__))
+    while steps and _is_machinery(steps[-1]):
+        steps.pop()
+    if not steps:
+        return call.excinfo.getrepr(style="value")
+    steps[-1].tb_next = None
+    return None
+
+
+def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
+    while trace:
+        yield trace
+        trace = trace.tb_next
+
+
+def _is_machinery(step: TracebackType) -> bool:
+    path = Path(step.tb_frame.f_code.co_filename)
+    return any(path.is_relative_to(place) for place in _MACHINERY)
 
 
 def classify(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
@@ -62,13 +104,23 @@ def status_of(report: pytest.TestReport) -> tuple[str, str, str] | None:
     return None
 
 
-def count(report: pytest.TestReport) -> None:
-    """Remember what kinds of failure a session has had."""
-    kind = find_kind(report)
-    if report.failed and kind:
-        _counted.add(kind)
+class Tally:
+    """Counts what went wrong, for the session's exit status.
 
+    Status 2 when something did, and nothing that a kernel is to blame for.
+    """
 
-def only_blameless() -> bool:
-    """Tell whether something went wrong, and nothing that a kernel is to blame for."""
-    return bool(_counted) and _counted <= set(_BLAMELESS)
+    def __init__(self) -> None:
+        self._kinds: set[OutcomeKind] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember the kind of a failure; one that was given none is a plain one."""
+        if report.failed:
+            self._kinds.add(find_kind(report) or OutcomeKind.FAIL)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Settle the exit status."""
+        failed = session.exitstatus == pytest.ExitCode.TESTS_FAILED
+        if failed and self._kinds and self._kinds <= set(_BLAMELESS):
+            session.exitstatus = OutcomeKind.INFRASTRUCTURE.value.exit_status

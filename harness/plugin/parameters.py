@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from harness.agent.guest import Guest
-from harness.arch import Abi
+from harness.arch import ABIS, Abi
 from harness.entry import ENTRY_PATHS, EntryPath, find_entry_path
+from harness.errors import DeclarationError
 from harness.plugin.configuration import Configuration
 from harness.pointers import BadPointer, bad_pointers
+from harness.suggest import nearest
 from harness.version import KernelVersion
 
 MARKERS = (
@@ -20,8 +22,8 @@ MARKERS = (
     "needs(arch=, since=, before=): the kernels that a scenario is about",
     "known(says, arch=, since=, before=): an error of those kernels, which is not provoked there",
     "claim(number): the numbered textbook claim that a scenario decides",
+    "xdist_group(name): tests that pytest-xdist gives to one worker",
 )
-
 
 _AXES = ("configuration", "entry_path", "program_abi", "bad_pointer", "unreadable_pointer")
 
@@ -94,8 +96,19 @@ def _named_paths(definition: pytest.Function) -> list[EntryPath]:
 
 def _abis(definition: pytest.Function, configuration: Configuration) -> Iterator[Abi]:
     marks = list(definition.iter_markers("abis"))
-    wanted = [name for mark in marks[:1] for name in mark.args]
-    return (a for a in configuration.source.arch.abis if not wanted or a.name in wanted)
+    wanted = [_find_abi(name) for mark in marks[:1] for name in mark.args] or list(ABIS.values())
+    return (abi for abi in configuration.source.arch.abis if abi in wanted)
+
+
+def _find_abi(name: str) -> Abi:
+    """Return the ABI called `name`.
+
+    Raises:
+        DeclarationError: there is none.
+    """
+    if name in ABIS:
+        return ABIS[name]
+    raise DeclarationError(f"unknown abi {name!r}", hint=nearest(name, ABIS))
 
 
 def _pointers(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from harness.agent.client import AgentClient
 from harness.agent.frames import ChannelBroken, ChannelSilent, FrameStream
 from harness.agent.guest import Guest, Identity
+from harness.agent.mailbox import Mailbox
 from harness.build.cpio import Entry
 from harness.build.initramfs import build_initramfs
 from harness.deadline import Deadline, Patience
@@ -92,7 +93,8 @@ def _boot(
     kernel: Kernel, plan: MachinePlan, patience: Patience, reason: str = ""
 ) -> Iterator[Guest]:
     with start_machine(plan, patience) as machine:
-        client = AgentClient(FrameStream(machine.process.frames))
+        mailbox = Mailbox(machine.process.mailbox)
+        client = AgentClient(FrameStream(machine.process.frames), mailbox)
         try:
             client.greet(Deadline.after(patience.boot_s, f"boot of {kernel.spec}"))
         except (ChannelBroken, ChannelSilent) as error:

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boot states: what a machine was when its agent had said hello, kept in the cache.
+
+A state is a folder: the memory, the devices, and a note of what both were and of what the guest
+had said. Its name is made of everything that went into it, so a stale one is never found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from harness.machine.origin import Origin
+from harness.machine.plan import MachinePlan
+from harness.places import cache_dir
+from harness.tools import require_tool
+
+_RECIPE = 1
+_RAM, _DEVICES, _NOTE = "ram", "devices", "state.json"
+_KVM_FACTS = ("/proc/sys/kernel/osrelease", "/proc/sys/kernel/random/boot_id")
+
+Note = dict[str, Any]
+Maker = Callable[[Path, Path], Note]
+"""Boots a machine with its memory in the first file, saves its devices to the second, and returns
+what is to be remembered of the guest."""
+
+
+@dataclass(frozen=True)
+class BootState:
+    """One kept state.
+
+    Attributes:
+        origin: what a machine starts from to be in that state.
+        guest: what was remembered of the guest; JSON values.
+    """
+
+    origin: Origin
+    guest: Note
+
+
+def states_dir() -> Path:
+    """Return the folder of all states."""
+    return cache_dir() / "states"
+
+
+def state_key(plan: MachinePlan, *hashes: str) -> str:
+    """Return the name of a plan's state.
+
+    Args:
+        plan: the machine.
+        hashes: of the files that the plan only names: kernel and initramfs.
+    """
+    qemu = require_tool("qemu-system-x86_64")
+    stat = qemu.resolve().stat()
+    parts = [_RECIPE, plan.accelerator, plan.cpu, plan.machine, plan.memory_mib, plan.vcpus]
+    parts += [*plan.command_line, *hashes, qemu.resolve(), stat.st_size, stat.st_mtime_ns]
+    if plan.accelerator == "kvm":
+        parts += [Path(fact).read_text(encoding="utf-8") for fact in _KVM_FACTS]
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:24]
+
+
+def find_state(key: str, say: Callable[[str], None]) -> BootState | None:
+    """Return the state called `key`, None where there is none; a damaged one is discarded aloud."""
+    folder = states_dir() / key
+    try:
+        note = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        note = {}
+    trouble = _trouble(folder, note)
+    if trouble:
+        say(f"discarded the boot state {key}: {trouble}")
+        discard(folder)
+        return None
+    os.utime(folder)
+    return BootState(Origin(folder / _RAM, folder / _DEVICES), note["guest"])
+
+
+def make_state(key: str, make: Maker, say: Callable[[str], None]) -> BootState:
+    """Make a state and keep it, unless another process has done so meanwhile.
+
+    Args:
+        key: its name.
+        make: boots and saves.
+        say: takes a line for the user.
+
+    Raises:
+        OSError: the disk is full, or the cache cannot be written.
+        HostError: QEMU could not keep a state.
+        GuestError: the kernel did not boot.
+    """
+    states_dir().mkdir(parents=True, exist_ok=True)
+    with FileLock(states_dir() / f"{key}.lock"):
+        found = find_state(key, say)
+        if found:
+            return found
+        _sweep(key)
+        scratch = Path(tempfile.mkdtemp(prefix=f".making-{key}-", dir=states_dir()))
+        try:
+            guest = make(scratch / _RAM, scratch / _DEVICES)
+            files = {name: _describe(scratch / name) for name in (_RAM, _DEVICES)}
+            note = json.dumps({"files": files, "guest": guest})
+            (scratch / _NOTE).write_text(note, encoding="utf-8")
+            scratch.rename(states_dir() / key)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    found = find_state(key, say)
+    if not found:
+        raise OSError(f"the state {key} vanished as soon as it was made")
+    return found
+
+
+def discard(folder: Path) -> None:
+    """Remove a state so that nobody finds half of it."""
+    doomed = folder.with_name(f".discarded-{folder.name}-{os.getpid()}")
+    with contextlib.suppress(OSError):
+        folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _sweep(key: str) -> None:
+    """Remove what a killed process has left of the same state; we hold its lock."""
+    for left in states_dir().glob(f".making-{key}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _describe(path: Path) -> Note:
+    stat = path.stat()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest}
+
+
+def _trouble(folder: Path, note: Note) -> str:
+    """Return what is wrong with a state's files, empty for nothing.
+
+    Whoever changes a file changes its time: only then is it worth reading all of it.
+    """
+    if set(note) != {"files", "guest"}:
+        return "its note is damaged"
+    for name, expected in note["files"].items():
+        try:
+            stat = (folder / name).stat()
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror}"
+        if stat.st_size != expected["size"]:
+            return f"{name} has {stat.st_size} bytes instead of {expected['size']}"
+        if stat.st_mtime_ns != expected["mtime_ns"] and _describe(folder / name) != {
+            **expected,
+            "mtime_ns": stat.st_mtime_ns,
+        }:
+            return f"{name} has been changed"
+    return ""
