@@ -50,9 +50,6 @@ UNTOUCHED = Region(
     "untouched", 0x2080_0000, 0x100000, "rw-", "never touched: each page is filled in"
 )
 
-MAILBOX_START = 0x2090_0000 + 0x0100_0000
-"""Where an executor maps what it shares with the host, if its machine has such memory."""
-
 REGIONS = (
     *(ABOUT, ARENA, STACK, EDGE, EDGE_READ_ONLY, READ_ONLY, WRITE_ONLY, NO_ACCESS, UNTOUCHED),
 )

@@ -37,8 +37,8 @@ class FrameType(enum.IntEnum):
     """Give the kernel log's records that have come since the last time."""
     RENEW = 6
     """End the executors; the next RUN starts new ones."""
-    CHECK = 7
-    """Look after an executor: u8 ABI bits. OK when it lives or was not started, else DIED."""
+    SHARE = 7
+    """Go on in the shared window, both ways; the serial port then only wakes the agent up."""
 
     HELLO = 64
     """The agent is up: u32 protocol, u8 ABI bits, u8 is PID 1."""
@@ -97,16 +97,16 @@ REGISTER_SLOTS = 24
 SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")
 
 
-MAILBOX_DEVICE = "0000:00:10.0"
+WINDOW_DEVICE = "0000:00:10.0"
 """The PCI function whose memory host and guest share, where a machine has one."""
-MAILBOX_BYTES = 1 << 20
+WINDOW_BYTES = 1 << 20
 """All of that memory."""
-SLOT_BYTES = MAILBOX_BYTES // 2
-"""What each ABI's executor has of it; the 32-bit one's comes first."""
-SLOT_HEADER = struct.Struct("<IIIIII")
-"""Sequence asked, its length; sequence answered, its length; whether the executor is looking; zero.
-The program stands at `SLOT_PROGRAM` of the slot, its answer at `SLOT_ANSWER`."""
-SLOT_PROGRAM = 4096
-SLOT_ANSWER = SLOT_PROGRAM + MAX_PAYLOAD
-MAILBOX_LOOKS = 2000
-"""How often an idle executor looks into its slot before it sleeps."""
+RING_BYTES = 1 << 18
+"""How many bytes are on their way at most, in each direction."""
+TO_GUEST, TO_HOST = 4096, 4096 + RING_BYTES
+"""Where in the window the rings' bytes are."""
+TO_GUEST_PUT, TO_GUEST_TAKEN, TO_HOST_PUT, TO_HOST_TAKEN, AGENT_LOOKS = range(5)
+"""Words at the window's start: bytes put into and taken out of each ring so far, modulo 2**32, and
+whether the agent looks into the window by itself."""
+WINDOW_LOOKS = 2000
+"""How often an idle agent looks before it sleeps until a byte comes over the serial port."""

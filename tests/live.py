@@ -20,10 +20,10 @@ from harness.entry import INT80, SYSCALL, EntryPath
 from harness.kernels import find_source, obtain
 from harness.machine.machine import Machine
 from harness.machine.plan import MachineOptions
-from harness.target.qemu import start_guest
+from harness.target.spring import start_guest
 
 I386, X86_64 = "6.1/i386", "6.1/x86_64"
-TCG = MachineOptions(accelerator="tcg")
+TCG = MachineOptions(accelerator="tcg", boot=True)
 T = TypeVar("T")
 PROGRAM = "from harness.cli import main; main()"
 CHECKOUT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ from elftools.elf.elffile import ELFFile
 from harness.kernels import Kernel
 from harness.machine.plan import MachineOptions
 from harness.places import cache_dir
-from harness.target.qemu import start_guest
+from harness.target.spring import start_guest
 
 _ENDBR64 = b"\xf3\x0f\x1e\xfa"
 _FAR = 4096
@@ -84,7 +84,7 @@ def symbols(kernel: Kernel) -> dict[str, int]:
 
 def read_symbols(kernel: Kernel) -> bytes:
     """Boot a kernel and return its /proc/kallsyms."""
-    with start_guest(kernel, MachineOptions(accelerator="tcg")) as guest:
+    with start_guest(kernel, MachineOptions(accelerator="tcg", boot=True)) as guest:
         guest.write_file("/proc/sys/kernel/kptr_restrict", b"0")
         return guest.read_file("/proc/kallsyms")
 

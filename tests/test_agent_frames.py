@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import wire
+from harness.agent.channel import Port
 from harness.agent.client import AgentClient
 from harness.agent.frames import ChannelBroken, ChannelSilent, Frame, FrameStream, encode_frame
 from harness.deadline import Deadline
@@ -25,7 +26,7 @@ HELLO = Frame(wire.FrameType.HELLO, 0, 0, b"\1\0\0\0\x20\1")
 def ends() -> Iterator[tuple[FrameStream, socket.socket]]:
     here, there = socket.socketpair()
     with here, there:
-        yield FrameStream(here), there
+        yield FrameStream(Port(here)), there
 
 
 def soon() -> Deadline:
@@ -36,7 +37,7 @@ def soon() -> Deadline:
 def test_frames_come_out_as_they_went_in(frames: list[Frame], piece: int) -> None:
     here, there = socket.socketpair()
     with here, there:
-        stream, content = FrameStream(here), b"".join(map(encode_frame, frames))
+        stream, content = FrameStream(Port(here)), b"".join(map(encode_frame, frames))
         for at in range(0, len(content), max(piece, len(content) // 50)):
             there.send(content[at : at + max(piece, len(content) // 50)])
         assert [stream.receive(soon()) for _ in frames] == frames
@@ -51,7 +52,7 @@ def test_a_changed_byte_never_passes(frame: Frame, place: int, change: int) -> N
         with there:
             there.sendall(content)
         with pytest.raises(ChannelBroken):
-            FrameStream(here).receive(soon())
+            FrameStream(Port(here)).receive(soon())
 
 
 def test_the_largest_frame_passes(ends: tuple[FrameStream, socket.socket]) -> None:

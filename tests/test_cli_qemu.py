@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from live import I386, X86_64, eventually, trapgate
 
+from harness.agent.channel import Port
 from harness.agent.client import AgentClient
 from harness.agent.frames import FrameStream
 from harness.deadline import Deadline
@@ -41,7 +42,7 @@ def test_the_line_boots_the_guest(spec: str, tmp_path: Path) -> None:
     with pasted(line, tmp_path), socket.socket(socket.AF_UNIX) as frames:
         eventually((tmp_path / "frames.sock").is_socket)
         frames.connect(str(tmp_path / "frames.sock"))
-        hello = AgentClient(FrameStream(frames)).greet(Deadline.after(60, "boot"))
+        hello = AgentClient(FrameStream(Port(frames))).greet(Deadline.after(60, "boot"))
         assert (hello.abi.name, hello.is_init) == (spec.partition("/")[2], True)
         eventually(lambda: b"Run /init as init process" in (tmp_path / "console").read_bytes())
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.entry import ENTRY_PATHS
+
 HERE = Path(__file__).resolve().parents[1]
 HIDDEN_BUT_OURS = {".ci", ".github"}
 NOT_OURS = {"__pycache__"}
@@ -145,3 +147,35 @@ def test_no_file_names_a_place_of_somebody_else(pattern: re.Pattern[str]) -> Non
 def test_the_patterns_find_what_they_are_for(pattern: re.Pattern[str], text: str) -> None:
     second = "/" if pattern is PERSONAL_PATH else "debian"
     assert pattern.search(text.format("/", second))
+
+
+SCENARIOS = sorted((HERE / "scenarios").glob("*.py"))
+
+
+def test_every_probe_is_asked_by_a_scenario() -> None:
+    probes = {path.stem for path in (HERE / "guest" / "probes").glob("*.[cS]")}
+    asked = {text for path in SCENARIOS for text in texts_in(path)}
+    assert probes
+    assert probes - asked == set()
+
+
+def test_every_entry_path_has_its_file_and_every_file_its_entry_path() -> None:
+    assert {path.stem for path in (HERE / "guest" / "entry").glob("*.S")} == set(ENTRY_PATHS)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=name_of)
+def test_a_scenario_file_names_its_source(scenario: Path) -> None:
+    said = ast.get_docstring(ast.parse(scenario.read_text(encoding="utf-8"))) or ""
+    assert "\nSource: " in said
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=name_of)
+def test_a_scenario_neither_waits_nor_searches_nor_starts_anything(scenario: Path) -> None:
+    assert not {"re", "subprocess", "time"} & set(imports_of(scenario))
+    assert "sleep" not in scenario.read_text(encoding="utf-8")
+
+
+def texts_in(module: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value

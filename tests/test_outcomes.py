@@ -39,7 +39,7 @@ from harness.errors import (
 from harness.kernels import find_source, obtain
 from harness.machine.plan import MachineOptions
 from harness.syscalls import read_table
-from harness.target.qemu import start_guest
+from harness.target.spring import start_guest
 
 I386_TOO = pytest.mark.parametrize("spec", ["6.1/i386", "6.1/x86_64"])
 

@@ -62,7 +62,7 @@ static void prepare_guest(void)
 	mount("tmpfs", "/tmp");
 	/* Fewer interrupts a byte; QEMU hands over as many bytes at a time as this says. */
 	write_text("/sys/class/tty/ttyS1/rx_trig_bytes", "14");
-	write_text(MAILBOX_DEVICE "/enable", "1");
+	write_text(WINDOW_DEVICE "/enable", "1");
 	port = open_port();
 	open_frames(port, port);
 	open_log();
@@ -97,8 +97,8 @@ static void answer(void)
 	case FRAME_LOG:
 		give_log(&request);
 		break;
-	case FRAME_CHECK:
-		check_executor(&request);
+	case FRAME_SHARE:
+		share_window(&request);
 		break;
 	case FRAME_RENEW:
 		renew_executors(&request);

@@ -22,9 +22,15 @@ struct cursor {
 	int bad; /* something was asked for that is not there */
 };
 
+/* In window.c: memory that the host shares, where the machine has some. */
+int open_window(void);
+u32 take_from_window(void *to, u32 most);
+void put_into_window(const void *from, u32 bytes);
+int is_window_empty_after_looking(void);
+
 /* In frames.c. */
 void open_frames(int in, int out);
-int frames_in(void);
+void share_window(const struct frame *request);
 long read_frame(struct frame *frame);
 void send_frame(u8 type, u8 status, u32 sequence, const void *payload, u32 bytes);
 void send_done(u32 sequence);
@@ -38,7 +44,6 @@ const char *take_text(struct cursor *c);
 /* In run.c: programs for the executors. */
 void run_program(const struct frame *request);
 void renew_executors(const struct frame *request);
-void check_executor(const struct frame *request);
 u8 abis(void);
 
 /* In files.c and spawn.c. */

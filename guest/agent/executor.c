@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * executor: carries out programs of operations, which come and go through the mailbox or over two
- * pipes to the agent: there a program is a u32 length and that many bytes, and so is its answer. What an operation looks like
+ * executor: carries out programs of operations, which come and go over two pipes to the agent.
+ * A program is a u32 length and that many bytes; so is its answer. What an operation looks like
  * stands in harness/wire.py; that a program is well formed is the host's business, what its calls
  * do to this process is not: when it dies, the agent says so and starts another.
  */
 #include "executor.h"
 #include "numbers.h"
 
-static u8 piped[MAX_PAYLOAD];
+static u8 program[MAX_PAYLOAD];
 static u8 answer[MAX_PAYLOAD + 4];
 static const u8 *at, *end;
 static u8 *put;
@@ -136,7 +136,7 @@ static void do_settle(void)
 }
 
 /* Carry a program out; what it answers is in `answer`, behind four bytes for its length. */
-static u32 run(const u8 *program, u32 bytes)
+static u32 run(u32 bytes)
 {
 	at = program;
 	end = program + bytes;
@@ -165,41 +165,21 @@ static u32 run(const u8 *program, u32 bytes)
 	return (u32)(put - answer - 4);
 }
 
-static void run_mailbox(void)
-{
-	const u8 *program;
-	u32 bytes;
-
-	while ((program = look_for_program(&bytes))) {
-		u32 length = run(program, bytes);
-
-		post_answer(answer + 4, length);
-	}
-}
-
-static long run_piped(void)
-{
-	u32 bytes;
-
-	if (read_all(REQUEST_FD, &bytes, sizeof(bytes)))
-		return -EPIPE;
-	if (bytes == LOOK_AGAIN)
-		return 0;
-	if (bytes > sizeof(piped) || read_all(REQUEST_FD, piped, bytes))
-		return -EPIPE;
-	bytes = run(piped, bytes);
-	memcpy(answer, &bytes, sizeof(bytes));
-	return write_all(ANSWER_FD, answer, bytes + 4);
-}
-
 _Noreturn void c_main(const uptr *stack)
 {
+	u32 bytes;
+
 	own_thread = (uptr)sys0(NR_gettid);
 	map_regions();
 	describe(stack);
 	catch_signals();
-	do
-		run_mailbox();
-	while (run_piped() == 0);
+	while (read_all(REQUEST_FD, &bytes, sizeof(bytes)) == 0) {
+		if (bytes > sizeof(program) || read_all(REQUEST_FD, program, bytes))
+			break;
+		bytes = run(bytes);
+		memcpy(answer, &bytes, sizeof(bytes));
+		if (write_all(ANSWER_FD, answer, bytes + 4))
+			break;
+	}
 	die(0);
 }

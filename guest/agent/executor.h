@@ -10,9 +10,6 @@
 #define REQUEST_FD 1000
 #define ANSWER_FD 1001
 
-/* Instead of a program's length: there is no program, but there may be one in the mailbox. */
-#define LOOK_AGAIN 0xfffffffeu
-
 /* What stopped a call, when a signal did. */
 struct caught {
 	u32 signal; /* 0: the call returned */
@@ -27,7 +24,6 @@ struct about {
 	u64 first_registers[REGISTER_SLOTS];
 	u64 auxv[128]; /* pairs, to AT_NULL */
 	u64 landed[8]; /* where each entry path comes back to, in their order */
-	u64 mailbox; /* whether there is one */
 	u32 cpuid_vendor[4]; /* leaf 0 */
 	u32 cpuid_features[4]; /* leaf 1 */
 	u32 cpuid_extended[4]; /* leaf 0x80000001 */
@@ -50,11 +46,6 @@ void restore_from_signal(void);
 /* In signals.c. */
 void catch_signals(void);
 void call_through(void (*enter)(void));
-
-/* In mailbox.c. */
-int open_mailbox(void);
-const u8 *look_for_program(u32 *bytes);
-void post_answer(const u8 *from, u32 bytes);
 
 /* In settle.c. */
 u32 settle(u64 seconds, u64 nanoseconds, const u8 *random, u32 bytes);

@@ -6,6 +6,7 @@
 #define POLYNOMIAL 0xedb88320u
 
 static int in_fd, out_fd;
+static int in_window;
 static u32 table[256];
 static struct frame out;
 static u8 waiting[4096]; /* bytes read ahead */
@@ -39,18 +40,41 @@ void open_frames(int in, int out_to)
 	fill_table();
 }
 
-int frames_in(void)
+/* The answer still goes over the port: whoever asked has to hear whether there is a window. */
+void share_window(const struct frame *request)
 {
-	return in_fd;
+	int opened = open_window();
+
+	if (opened)
+		send_done(request->sequence);
+	else
+		send_status(STATUS_MALFORMED, request->sequence, 0);
+	in_window = opened;
 }
 
-static long read_ahead(void)
+static long read_port(void)
 {
 	long got;
 
 	do
 		got = sys3(NR_read, in_fd, waiting, sizeof(waiting));
 	while (got == -EINTR);
+	return got;
+}
+
+/* What comes over the port while the window is used says only that there is something in it. */
+static long read_window(void)
+{
+	while (is_window_empty_after_looking())
+		if (read_port() <= 0)
+			return -EPIPE;
+	return (long)take_from_window(waiting, sizeof(waiting));
+}
+
+static long read_ahead(void)
+{
+	long got = in_window ? read_window() : read_port();
+
 	waiting_at = 0;
 	waiting_end = got > 0 ? (u32)got : 0;
 	return got > 0 ? 0 : -EPIPE;
@@ -103,7 +127,10 @@ void send_frame(u8 type, u8 status, u32 sequence, const void *payload, u32 bytes
 	memcpy(out.payload, payload, bytes);
 	sum = checksum(&out, FRAME_HEADER_BYTES + bytes);
 	memcpy(out.payload + bytes, &sum, sizeof(sum));
-	if (write_all(out_fd, &out, FRAME_HEADER_BYTES + bytes + sizeof(sum)))
+	bytes += FRAME_HEADER_BYTES + (u32)sizeof(sum);
+	if (in_window)
+		put_into_window(&out, bytes);
+	else if (write_all(out_fd, &out, bytes))
 		die(1);
 }
 

@@ -60,7 +60,6 @@ void describe(const uptr *stack)
 	}
 	for (u32 i = 0; i < ARRAY_LENGTH(landed); i++)
 		about->landed[i] = landed[i];
-	about->mailbox = (u64)open_mailbox();
 	cpuid(0, about->cpuid_vendor);
 	cpuid(1, about->cpuid_features);
 	cpuid(0x80000001, about->cpuid_extended);

@@ -198,32 +198,3 @@ void renew_executors(const struct frame *request)
 	reap_strangers();
 	send_done(request->sequence);
 }
-
-/* Start it if need be, and have it look into its slot; says so when it has died. */
-void check_executor(const struct frame *request)
-{
-	const u32 look = LOOK_AGAIN;
-	struct cursor c = open_request(request);
-	struct executor *e = find_executor(take_u8(&c));
-	int status = 0;
-	long error = 0;
-
-	if (c.bad || !e) {
-		send_status(STATUS_MALFORMED, request->sequence, 0);
-		return;
-	}
-	if (e->pid && sys4(NR_wait4, e->pid, &status, WNOHANG, NULL) == e->pid) {
-		forget(e);
-		send_status(STATUS_DIED, request->sequence, (u32)status);
-		return;
-	}
-	reap_strangers();
-	if (!e->pid)
-		error = start(e);
-	if (!error)
-		write_all(e->request, &look, sizeof(look));
-	if (error)
-		send_status(STATUS_ERRNO, request->sequence, (u32)-error);
-	else
-		send_done(request->sequence);
-}

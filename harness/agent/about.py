@@ -20,10 +20,9 @@ AT_RANDOM = 25
 _REGISTERS = struct.Struct(f"<{REGISTER_SLOTS}Q")
 _AUXV = struct.Struct("<128Q")
 _LANDED = struct.Struct("<8Q")
-_MAILBOX = struct.Struct("<Q")
 _CPUID = struct.Struct("<12I")
 
-ABOUT_BYTES = _REGISTERS.size + _AUXV.size + _LANDED.size + _MAILBOX.size + _CPUID.size
+ABOUT_BYTES = _REGISTERS.size + _AUXV.size + _LANDED.size + _CPUID.size
 """How much of region `about` is to be read."""
 
 
@@ -35,14 +34,12 @@ class About:
         registers: every register at its first instruction, by name.
         auxv: the auxiliary vector, by type (getauxval(3)).
         landed: the address of the instruction behind each entry path's, by the path's name.
-        has_mailbox: whether it found memory shared with the host.
         cpu: the processor.
     """
 
     registers: Mapping[str, int]
     auxv: Mapping[int, int]
     landed: Mapping[str, int]
-    has_mailbox: bool
     cpu: Cpu
 
     @property
@@ -61,13 +58,11 @@ def decode_about(record: bytes, abi: Abi) -> About:
     places = _REGISTERS.unpack_from(record)
     pairs = _AUXV.unpack_from(record, _REGISTERS.size)
     landed = _LANDED.unpack_from(record, _REGISTERS.size + _AUXV.size)
-    (mailbox,) = _MAILBOX.unpack_from(record, ABOUT_BYTES - _CPUID.size - _MAILBOX.size)
     cpuid = _CPUID.unpack_from(record, ABOUT_BYTES - _CPUID.size)
     vendor = struct.pack("<III", cpuid[1], cpuid[3], cpuid[2])
     return About(
         registers={name: places[place] for place, name in register_names(abi).items()},
         auxv=dict(zip(pairs[::2], pairs[1::2], strict=True)),
         landed=dict(zip((path.name for path in entry_paths_of(abi)), landed, strict=False)),
-        has_mailbox=bool(mailbox),
         cpu=Cpu.of(vendor, cpuid[7], cpuid[11]),
     )

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from harness import wire
-from harness.agent.frames import ChannelBroken, Frame, FrameStream
-from harness.agent.mailbox import Mailbox
-from harness.agent.patrol import await_answer
+from harness.agent.channel import ChannelBroken
+from harness.agent.frames import Frame, FrameStream
 from harness.arch import ABIS, Abi
 from harness.deadline import Deadline
 from harness.errors import DeclarationError, GuestError, GuestTimeout, HostError
@@ -19,7 +18,6 @@ from harness.wire import FrameType, Status
 
 _DETAIL = struct.Struct("<I")
 _HELLO = struct.Struct("<IBB")
-_LOOK_AFTER_S = 20.0
 _PIECE = wire.MAX_REQUEST - 1024
 
 
@@ -54,12 +52,10 @@ class AgentClient:
 
     Args:
         stream: frames to and from the agent.
-        mailbox: memory shared with the executors, None where the machine has none.
     """
 
-    def __init__(self, stream: FrameStream, mailbox: Mailbox | None = None) -> None:
+    def __init__(self, stream: FrameStream) -> None:
         self._stream = stream
-        self._mailbox = mailbox
         self._sequence = 0
 
     def greet(self, deadline: Deadline) -> Hello:
@@ -98,14 +94,6 @@ class AgentClient:
         """
         if len(program) > wire.MAX_PAYLOAD - 8:
             raise DeclarationError(f"a program of {len(program)} bytes: at most 64 KiB fit")
-        if self._mailbox:
-            return self._run_by_mailbox(self._mailbox, abi, program, timeout_s)
-        return self.run_by_frames(abi, program, timeout_s, deadline)
-
-    def run_by_frames(
-        self, abi: Abi, program: bytes, timeout_s: float, deadline: Deadline
-    ) -> bytes:
-        """Do the same as `run`, whether there is a mailbox or not."""
         head = struct.pack("<BBI", abi.bits, 0, int(timeout_s * 1000))
         done = self._finish(FrameType.RUN, head + program, deadline)
         detail = _detail(done)
@@ -144,30 +132,13 @@ class AgentClient:
     def renew(self, deadline: Deadline) -> None:
         """End the executors, so that the next call finds fresh ones."""
         _check(self._finish(FrameType.RENEW, b"", deadline), "cannot end the executors")
-        if self._mailbox:
-            self._mailbox.clear()
 
-    def without_mailbox(self) -> None:
-        """Go on with frames only: the guest has not found the shared memory."""
-        self._mailbox = None
-
-    def _run_by_mailbox(
-        self, mailbox: Mailbox, abi: Abi, program: bytes, timeout_s: float
-    ) -> bytes:
-        mailbox.post(abi, program)
-        try:
-            return await_answer(mailbox, abi, timeout_s, lambda: self._look_after(abi))
-        except GuestError:
-            self.renew(Deadline.after(_LOOK_AFTER_S, "renewal"))
-            raise
-
-    def _look_after(self, abi: Abi) -> None:
-        """Have the agent start the executor if need be, and make it look into its slot."""
-        deadline = Deadline.after(_LOOK_AFTER_S, "call")
-        done = self._finish(FrameType.CHECK, bytes([abi.bits]), deadline)
-        if done.status == Status.DIED:
-            raise GuestError(f"the {abi} executor died: {describe_wait_status(_detail(done))}")
-        _check(done, f"the {abi} executor could not be started")
+    def share(self, window: FrameStream, deadline: Deadline) -> bool:
+        """Go on in the shared window, and return whether the guest has found it."""
+        done = self._finish(FrameType.SHARE, b"", deadline)
+        if done.status == Status.OK:
+            self._stream = window
+        return done.status == Status.OK
 
     def execute(
         self,

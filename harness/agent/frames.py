@@ -3,24 +3,12 @@
 
 from __future__ import annotations
 
-import select
-import socket
 import zlib
 from dataclasses import dataclass
 
 from harness import wire
+from harness.agent.channel import Channel, ChannelBroken, ChannelSilent
 from harness.deadline import Deadline
-from harness.errors import GuestLost, GuestTimeout
-
-_CHUNK = 1 << 16
-
-
-class ChannelBroken(GuestLost):
-    """The stream ended, or what came on it makes no sense."""
-
-
-class ChannelSilent(GuestTimeout):
-    """Nothing came in time."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +41,12 @@ class FrameStream:
     """The host's end of a stream of frames.
 
     Args:
-        connection: a connected stream socket; it stays the caller's to close.
+        channel: what carries them.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._pending = bytearray()
-        connection.settimeout(0)
 
     def send(self, frame: Frame, deadline: Deadline) -> None:
         """Send one frame.
@@ -68,15 +55,7 @@ class FrameStream:
             ChannelBroken: the other end is gone.
             ChannelSilent: the other end does not read.
         """
-        data = memoryview(encode_frame(frame))
-        while data:
-            self._wait(writing=True, deadline=deadline)
-            try:
-                data = data[self._connection.send(data) :]
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise ChannelBroken(f"the guest's channel broke while sending: {error}") from error
+        self._channel.send(encode_frame(frame), deadline)
 
     def receive(self, deadline: Deadline) -> Frame:
         """Wait for the next frame.
@@ -85,6 +64,16 @@ class FrameStream:
             ChannelBroken: the stream ended, or what came is no frame.
             ChannelSilent: nothing complete came in time.
         """
+        try:
+            return self._receive(deadline)
+        except ChannelSilent as error:
+            begun = len(self._pending)
+            if not begun:
+                raise
+            said = f"{error.message}, and {begun} bytes came of an unfinished frame"
+            raise ChannelSilent(said) from error
+
+    def _receive(self, deadline: Deadline) -> Frame:
         header = self._take(wire.HEADER.size, deadline)
         magic, kind, status, sequence, length = wire.HEADER.unpack(header)
         if magic != wire.MAGIC or length > wire.MAX_PAYLOAD:
@@ -100,25 +89,7 @@ class FrameStream:
 
     def _take(self, count: int, deadline: Deadline) -> bytes:
         while len(self._pending) < count:
-            self._wait(writing=False, deadline=deadline)
-            try:
-                piece = self._connection.recv(_CHUNK)
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise ChannelBroken(f"the guest's channel broke: {error}") from error
-            if not piece:
-                raise ChannelBroken("the guest's channel ended in the middle of a conversation")
-            self._pending += piece
+            self._pending += self._channel.receive(deadline)
         taken = bytes(self._pending[:count])
         del self._pending[:count]
         return taken
-
-    def _wait(self, *, writing: bool, deadline: Deadline) -> None:
-        mask = select.POLLOUT if writing else select.POLLIN
-        poller = select.poll()
-        poller.register(self._connection, mask)
-        if not poller.poll(deadline.remaining_s * 1000):
-            said = f"no answer: {deadline.phase} took longer than {deadline.granted_s:g} s"
-            begun = f", and {len(self._pending)} bytes came of an unfinished frame"
-            raise ChannelSilent(said + (begun if self._pending else ""))

@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness.agent.about import ABOUT_BYTES, About, decode_about
 from harness.agent.calls import Call, Outcome
+from harness.agent.channel import ChannelBroken, ChannelSilent
 from harness.agent.client import AgentClient, Exit
-from harness.agent.frames import ChannelBroken, ChannelSilent
 from harness.agent.program import Program
 from harness.arch import Abi, Arch
 from harness.cpu import Cpu, why_unavailable
 from harness.deadline import Deadline, Patience
 from harness.entry import EntryPath
-from harness.errors import DeclarationError, GuestError, KernelSplat, TrapgateError
+from harness.errors import DeclarationError, GuestError, HostError, KernelSplat, TrapgateError
 from harness.landscape import ABOUT, ARENA
 from harness.machine.console import find_splat, read_records, read_trouble
 from harness.machine.errata import Erratum, QemuVersion, Situation, find_erratum
@@ -96,6 +98,7 @@ class Guest:
         carrier: what explains a broken conversation.
         identity: which kernel this is.
         patience: how long its answers may take.
+        records: what running executors say of themselves, where that is known already.
 
     Attributes:
         identity: which kernel this is.
@@ -103,14 +106,19 @@ class Guest:
     """
 
     def __init__(
-        self, client: AgentClient, carrier: Carrier, identity: Identity, patience: Patience
+        self,
+        client: AgentClient,
+        carrier: Carrier,
+        identity: Identity,
+        patience: Patience,
+        records: Mapping[Abi, bytes] | None = None,
     ) -> None:
         self.identity = identity
         self.usable = True
         self._client = client
         self._carrier = carrier
         self._patience = patience
-        self._about: dict[Abi, About] = {}
+        self._about = {a: decode_about(record, a) for a, record in (records or {}).items()}
         self._start: dict[Abi, dict[str, int]] = {}
         self._cpu: Cpu | None = None
         self._log: list[str] = []
@@ -176,16 +184,33 @@ class Guest:
         if abi not in self.identity.arch.abis:
             raise DeclarationError(f"an {self.identity.arch} kernel runs no {abi} programs")
         if abi not in self._about:
-            program = Program()
-            program.read(ABOUT.start, ABOUT_BYTES)
-            with self._explained():
-                answer = self._client.run(
-                    abi, program.encode(), self._patience.call_s, self._deadline("executor's start")
-                )
-            (record,) = program.decode(answer, {})
-            assert isinstance(record, bytes)  # noqa: S101
-            self._about[abi] = decode_about(record, abi)
+            self._about[abi] = decode_about(self.record(abi), abi)
         return self._about[abi]
+
+    def record(self, abi: Abi) -> bytes:
+        """Return what the executor of `abi` says of itself, undecoded."""
+        program = Program()
+        program.read(ABOUT.start, ABOUT_BYTES)
+        with self._explained():
+            answer = self._client.run(
+                abi, program.encode(), self._patience.call_s, self._deadline("executor's start")
+            )
+            (record,) = program.decode(answer, {})
+        assert isinstance(record, bytes)  # noqa: S101
+        return record
+
+    def settle(self) -> None:
+        """Set the guest's wall clock to the host's, and give its random pool a seed of its own.
+
+        Raises:
+            HostError: the guest's kernel refused.
+        """
+        program = Program()
+        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        program.settle(seconds, nanoseconds, os.urandom(64))
+        (error,) = self.run(self.identity.arch.abi, program)
+        if error:
+            raise HostError(f"a restored guest cannot be settled: errno {error!r}")
 
     @property
     def cpu(self) -> Cpu:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 
 from harness.agent.calls import Call, Outcome, decode_outcome
-from harness.agent.frames import ChannelBroken
+from harness.agent.channel import ChannelBroken
 from harness.wire import Op
 
 _SPAN = struct.Struct("<BQI")

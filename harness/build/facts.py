@@ -34,7 +34,6 @@ def render_facts(template: Path, abi: Abi) -> str:
         defaults=_default_slots(abi),
         regions=landscape.REGIONS,
         about=landscape.ABOUT,
-        mailbox_start=landscape.MAILBOX_START,
         protections=_PROTECTIONS,
     )
 

@@ -79,6 +79,7 @@ def _base(arch: Arch) -> list[Entry]:
         character_device("dev/console", 5, 1),
         program("init", (programs[arch.abi] / "agent").read_bytes()),
         *executors,
+        folder("bin"),
         folder("probes"),
         *_probes(programs),
     ]

@@ -22,7 +22,7 @@ from harness.kernels import Kernel
 from harness.kernels.catalogue import default_specs, find_entry
 from harness.machine.console import read_trouble
 from harness.syscalls import read_table
-from harness.target.qemu import start_guest
+from harness.target.spring import start_guest
 
 _SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 _CAPABLE = Cpu("AuthenticAMD", sep=True, long_mode=True)

@@ -13,13 +13,12 @@ import typer
 from harness.agent.client import Exit
 from harness.agent.guest import Guest
 from harness.arch import ARCHES, Abi
-from harness.build.cpio import folder, program
 from harness.build.user import check_fits, read_program_abi
 from harness.cli.app import app
 from harness.cli.machine import MachineChoice, takes_machine
 from harness.errors import DeclarationError
 from harness.kernels.catalogue import all_entries
-from harness.target.qemu import start_guest
+from harness.target.spring import start_guest
 
 TIMED_OUT = 124
 """As timeout(1) has it."""
@@ -63,8 +62,8 @@ def execute(
     kernel = machine.obtain(_default_spec(abi))
     check_fits(path, abi, kernel.arch, machine.options.memory_mib)
     environment = _read_environment(env or ())
-    extra = [folder("bin"), program(f"bin/{path.name}", path.read_bytes())]
-    with start_guest(kernel, machine.options, extra) as guest:
+    with start_guest(kernel, machine.options) as guest:
+        guest.write_file(f"/bin/{path.name}", path.read_bytes(), 0o755)
         argv = [f"/bin/{path.name}", *(arguments or ())]
         end = guest.execute_streaming(argv, _pass_on, timeout, environment)
         status = _judge(end, guest, path.name, timeout)

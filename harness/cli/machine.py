@@ -22,6 +22,7 @@ _Kernel = Annotated[
     ),
 ]
 _Cpu = Annotated[str, typer.Option("--cpu", metavar="MODEL", help="As QEMU spells it.")]
+_Boot = Annotated[bool, typer.Option("--boot", help="Boot, do not clone a kept state.")]
 _Accel = Annotated[str, typer.Option("--accel", help="auto, tcg or kvm.")]
 _Memory = Annotated[int, typer.Option("--memory", metavar="MIB", help="The guest's memory.")]
 _Append = Annotated[
@@ -60,11 +61,12 @@ def _gather(  # noqa: PLR0913 - one parameter an option
     kernel: _Kernel = "",
     cpu: _Cpu = "",
     accel: _Accel = "auto",
+    boot: _Boot = False,
     memory: _Memory = DEFAULT_MEMORY_MIB,
     append: _Append = None,
     mirror: _Mirror = None,
 ) -> MachineChoice:
-    options = MachineOptions(cpu, accel, memory, append=tuple(append or ()))
+    options = MachineOptions(cpu, accel, memory, append=tuple(append or ()), boot=boot)
     return MachineChoice(kernel, options, tuple(mirror or ()))
 
 

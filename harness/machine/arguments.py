@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.machine.origin import BOOTED, SNAPSHOT_NODE, Origin
 from harness.machine.plan import MachinePlan
-from harness.wire import MAILBOX_BYTES, MAILBOX_DEVICE
+from harness.wire import WINDOW_BYTES, WINDOW_DEVICE
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
@@ -21,7 +21,7 @@ class Wiring:
         console: the kernel's console, ttyS0.
         frames: the agent's frames, ttyS1.
         monitor: QEMU's own monitor, empty for none.
-        mailbox: the path of memory that host and guest share, empty for none.
+        window: the path of memory that host and guest share, empty for none.
         snapshot: the path of a kept state's devices, empty for none.
         extra: arguments that these need beside them.
     """
@@ -29,7 +29,7 @@ class Wiring:
     console: str
     frames: str
     monitor: str = ""
-    mailbox: str = ""
+    window: str = ""
     snapshot: str = ""
     extra: tuple[str, ...] = ()
 
@@ -66,7 +66,7 @@ def qemu_arguments(plan: MachinePlan, wiring: Wiring, origin: Origin = BOOTED) -
         *("-chardev", _with_id(wiring.console, "console"), "-serial", "chardev:console"),
         *("-chardev", _with_id(wiring.frames, "frames"), "-serial", "chardev:frames"),
         *(_monitor(wiring.monitor) if wiring.monitor else ()),
-        *(_mailbox(wiring.mailbox) if wiring.mailbox else ()),
+        *(_window(wiring.window) if wiring.window else ()),
         *(_boot(plan) if origin.boots else _restore(wiring.snapshot)),
     ]
 
@@ -75,14 +75,14 @@ def _monitor(backend: str) -> tuple[str, ...]:
     return ("-chardev", _with_id(backend, "monitor"), "-mon", "monitor,mode=control")
 
 
-def _mailbox(path: str) -> tuple[str, ...]:
+def _window(path: str) -> tuple[str, ...]:
     """Shared memory as a PCI function; "master" is what lets a machine that has it be saved."""
-    slot = MAILBOX_DEVICE.rpartition(":")[2].partition(".")[0]
+    slot = WINDOW_DEVICE.rpartition(":")[2].partition(".")[0]
     return (
         "-object",
-        f"memory-backend-file,id=mailbox,size={MAILBOX_BYTES},mem-path={path},share=on",
+        f"memory-backend-file,id=window,size={WINDOW_BYTES},mem-path={path},share=on",
         "-device",
-        f"ivshmem-plain,memdev=mailbox,master=on,addr=0x{slot}",
+        f"ivshmem-plain,memdev=window,master=on,addr=0x{slot}",
     )
 
 

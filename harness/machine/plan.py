@@ -23,6 +23,7 @@ BASE_COMMAND_LINE = (
     "no_timer_check",
     "cryptomgr.notests",  # 0.6 s of 2.9 under TCG
     "noreplace-smp",  # 0.2 s: lock prefixes stay in the code
+    "tsc=reliable",  # its watchdog would find it unstable in every clone
     "noisapnp",  # 0.5 s on i386; x86_64 does not know it
 )
 """`no_timer_check`: the kernel counts timer interrupts against a clock that emulation does not keep
@@ -41,6 +42,7 @@ class MachineOptions:
         memory_mib: the guest's memory.
         vcpus: how many processors.
         append: more kernel parameters, which come last and so win.
+        boot: whether to boot in any case, and not to clone a state that was kept.
     """
 
     cpu: str = ""
@@ -48,6 +50,7 @@ class MachineOptions:
     memory_mib: int = DEFAULT_MEMORY_MIB
     vcpus: int = 1
     append: tuple[str, ...] = ()
+    boot: bool = False
 
 
 @dataclass(frozen=True)

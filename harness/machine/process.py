@@ -23,11 +23,12 @@ from harness.machine.errata import QemuVersion
 from harness.machine.origin import BOOTED, Origin
 from harness.machine.plan import MachinePlan
 from harness.tools import require_tool
-from harness.wire import MAILBOX_BYTES
+from harness.wire import WINDOW_BYTES
 
 _EMULATOR = "qemu-system-x86_64"
 _ANSWER_S = 5.0
 _EVENT_S = 0.5
+_DRAINED_BYTES = 1 << 16
 
 
 class QemuProcess:
@@ -35,7 +36,7 @@ class QemuProcess:
 
     Attributes:
         frames: the host's end of the second serial port.
-        mailbox: a descriptor of the memory that host and guest share.
+        window: a descriptor of the memory that host and guest share.
         process: the process itself.
     """
 
@@ -44,7 +45,7 @@ class QemuProcess:
         self.plan = plan
         self.patience = patience
         self.origin = origin
-        self.mailbox = _memory("mailbox", MAILBOX_BYTES)
+        self.window = _memory("window", WINDOW_BYTES)
         self._console = _unlinked_file("console")
         self._errors = _unlinked_file("qemu")
         self.frames, frames_there = socket.socketpair()
@@ -58,9 +59,9 @@ class QemuProcess:
             _copied(origin.devices) as snapshot,
         ):
             wiring = _inherited(
-                console, frames_there.fileno(), monitor_there.fileno(), self.mailbox, snapshot
+                console, frames_there.fileno(), monitor_there.fileno(), self.window, snapshot
             )
-            descriptors = [console, frames_there.fileno(), monitor_there.fileno(), self.mailbox]
+            descriptors = [console, frames_there.fileno(), monitor_there.fileno(), self.window]
             self.process = self._spawn(wiring, [*descriptors, *([snapshot] if snapshot else [])])
 
     def _spawn(self, wiring: Wiring, descriptors: list[int]) -> subprocess.Popen[bytes]:
@@ -127,6 +128,12 @@ class QemuProcess:
                         return str(event["data"]["reason"])
         return ""
 
+    def drain_frames(self) -> None:
+        """Drop what a stopped machine has sent and nobody has read."""
+        with contextlib.suppress(BlockingIOError):
+            while self.frames.recv(_DRAINED_BYTES, socket.MSG_DONTWAIT):
+                pass
+
     def console_text(self) -> str:
         """Return all that the kernel has printed so far."""
         size = os.fstat(self._console.fileno()).st_size
@@ -152,9 +159,9 @@ class QemuProcess:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        if self.mailbox >= 0:
-            os.close(self.mailbox)
-            self.mailbox = -1
+        if self.window >= 0:
+            os.close(self.window)
+            self.window = -1
         with contextlib.suppress(Exception):
             self._monitor.close()
         for file in (self.frames, self._console, self._errors):
@@ -183,7 +190,7 @@ def start_qemu(
         process.end()
 
 
-def _inherited(console: int, frames: int, monitor: int, mailbox: int, snapshot: int) -> Wiring:
+def _inherited(console: int, frames: int, monitor: int, window: int, snapshot: int) -> Wiring:
     """Wire everything to open descriptors: no path, so nothing to collide or be left behind."""
     sets = ["-add-fd", f"fd={console},set=1"]
     if snapshot:
@@ -192,7 +199,7 @@ def _inherited(console: int, frames: int, monitor: int, mailbox: int, snapshot: 
         console="file,path=/dev/fdset/1,append=on",
         frames=f"socket,fd={frames}",
         monitor=f"socket,fd={monitor}",
-        mailbox=f"/proc/self/fd/{mailbox}",
+        window=f"/proc/self/fd/{window}",
         snapshot="/dev/fdset/2",
         extra=tuple(sets),
     )

@@ -14,6 +14,7 @@ from typing import Any
 from harness.errors import HostError
 from harness.machine.origin import SNAPSHOT_NODE, SNAPSHOT_TAG
 from harness.machine.process import QemuProcess
+from harness.wire import WINDOW_DEVICE
 
 _CAPABILITY = "x-ignore-shared"
 _COMMANDS = frozenset({"snapshot-save", "snapshot-load", "blockdev-create"})
@@ -31,8 +32,8 @@ def why_unable(process: QemuProcess) -> str:
     return f"this qemu has no {', '.join(missing)}" if missing else ""
 
 
-def save_devices(process: QemuProcess, path: Path) -> None:
-    """Stop a machine and write everything but its memory to a new file.
+def make_container(process: QemuProcess, path: Path) -> None:
+    """Make the file that `save_devices` will write to.
 
     Raises:
         HostError: QEMU could not.
@@ -42,9 +43,33 @@ def save_devices(process: QemuProcess, path: Path) -> None:
     options = {"driver": "qcow2", "file": "file", "size": _CONTAINER_BYTES}
     _run_job(process, "blockdev-create", options=options)
     process.ask("blockdev-add", **{"driver": "qcow2", "node-name": SNAPSHOT_NODE, "file": "file"})
-    process.ask("stop")
     leave_memory_out(process)
+
+
+def save_devices(process: QemuProcess) -> None:
+    """Stop a machine and write everything but its memory to its container.
+
+    Raises:
+        HostError: QEMU could not.
+    """
+    process.ask("stop")
     _run_snapshot_job(process, "snapshot-save")
+
+
+def place_window(process: QemuProcess, address: int) -> None:
+    """Put the window of a machine that has not run yet where a state's machine had it.
+
+    QEMU refuses to load a state whose shared memory stood elsewhere. Nobody has set the function's
+    second base address yet, so we do, through the ports that a BIOS would use.
+    Source: QEMU 7.2, migration/ram.c ("Mismatched GPAs"); PCI Local Bus 3.0, 3.2.2.3.2 and 6.1.
+    """
+    device = int(WINDOW_DEVICE.rpartition(":")[2].partition(".")[0], 16)
+    base_low, base_high, command, memory_on = 0x18, 0x1C, 0x04, 2
+    registers = ((base_low, address & 0xFFFF_FFFF), (base_high, address >> 32))
+    for register, value in (*registers, (command, memory_on)):
+        for port, word in ((0xCF8, 1 << 31 | device << 11 | register), (0xCFC, value)):
+            line = f"o/w {port:#x} {word:#x}"
+            process.ask("human-monitor-command", **{"command-line": line})
 
 
 def load_devices(process: QemuProcess) -> None:
@@ -77,4 +102,4 @@ def _run_job(process: QemuProcess, command: str, **arguments: object) -> None:
         time.sleep(_PAUSE_S)
     process.ask("job-dismiss", id="job")
     if "error" in job:
-        raise HostError(f"qemu's {command} failed: {job['error']}")
+        raise HostError(f"qemu's {command} failed: {job['error']}", evidence=process.error_text())

@@ -11,7 +11,7 @@ from harness.agent.guest import Guest
 from harness.arch import Abi
 from harness.entry import EntryPath
 from harness.errors import DeclarationError, KernelSplat, OutcomeKind, TrapgateError
-from harness.machine.console import find_splat, last_lines
+from harness.machine.console import find_splat, read_trouble
 from harness.plugin import outcomes, preparation
 from harness.plugin.configuration import Configuration
 from harness.plugin.guests import GuestHouse
@@ -104,7 +104,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     news = leased.drain_log() if leased and leased.usable else ""
     splat = find_splat(news)
     if splat:
-        raise KernelSplat(f"the kernel logged: {splat}", evidence=last_lines(news))
+        raise KernelSplat(f"the kernel logged: {splat}", evidence=read_trouble(news))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -115,7 +115,7 @@ def pytest_runtest_makereport(
     instead = None if item.config.option.fulltrace else outcomes.conceal(call)
     report = yield
     report.longrepr = instead or report.longrepr
-    outcomes.classify(report, call)
+    outcomes.classify(item, report, call)
     leased = item.stash.get(_LEASED, None)
     if leased and leased.usable and report.failed and call.when == "call":
         outcomes.add_log(report, leased)
@@ -123,6 +123,8 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+def pytest_report_teststatus(
+    report: pytest.TestReport | pytest.CollectReport,
+) -> tuple[str, str, str] | None:
     """Show the kind of an outcome instead of a plain failure."""
     return outcomes.status_of(report)

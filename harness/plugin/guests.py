@@ -11,7 +11,7 @@ from harness.agent.guest import Guest
 from harness.errors import TrapgateError
 from harness.kernels import Supply, obtain
 from harness.plugin.configuration import Configuration
-from harness.target.qemu import start_guest
+from harness.target.spring import Spring
 
 _MOST_AT_ONCE = 2
 _MOST_FAILURES = 2
@@ -27,7 +27,8 @@ class GuestHouse:
 
     def __init__(self, supply: Supply) -> None:
         self._supply = supply
-        self._open: dict[Configuration, tuple[contextlib.ExitStack, Guest]] = {}
+        self._open: dict[Configuration, Lodger] = {}
+        self._springs: dict[Configuration, Spring] = {}
         self._failures: dict[Configuration, list[TrapgateError]] = {}
 
     def __enter__(self) -> Self:
@@ -45,19 +46,18 @@ class GuestHouse:
             self._end(configuration)
 
     def lease(self, configuration: Configuration) -> Guest:
-        """Return a usable guest of that configuration, with fresh executors.
+        """Return a guest of that configuration that no test has touched.
 
         Raises:
-            HostError: it cannot be booted on this host.
+            HostError: it cannot be started on this host.
             GuestError: its kernel does not boot.
         """
-        if configuration in self._open and not self._open[configuration][1].usable:
+        known = self._open.get(configuration)
+        if known and not known.renew():
             self._end(configuration)
         if configuration not in self._open:
             self._try_boot(configuration)
-        else:
-            self._open[configuration][1].renew()
-        return self._open[configuration][1]
+        return self._open[configuration].guest
 
     def _try_boot(self, configuration: Configuration) -> None:
         """Boot; what did not come up twice in a row would only cost every test its patience."""
@@ -75,12 +75,48 @@ class GuestHouse:
     def _boot(self, configuration: Configuration) -> None:
         for oldest in list(self._open)[: len(self._open) + 1 - _MOST_AT_ONCE]:
             self._end(oldest)
-        with contextlib.ExitStack() as stack:
+        self._open[configuration] = Lodger(self._spring(configuration))
+
+    def _spring(self, configuration: Configuration) -> Spring:
+        if configuration not in self._springs:
             kernel = obtain(configuration.source, self._supply)
-            guest = stack.enter_context(start_guest(kernel, configuration.options))
-            guest.drain_log()
-            self._open[configuration] = (stack.pop_all(), guest)
+            self._springs[configuration] = Spring(kernel, configuration.options)
+        return self._springs[configuration]
 
     def _end(self, configuration: Configuration) -> None:
-        stack, _ = self._open.pop(configuration)
-        stack.close()
+        self._open.pop(configuration).close()
+
+
+class Lodger:
+    """One machine of a house, and the guest that is in it now.
+
+    Args:
+        spring: where it comes from.
+
+    Attributes:
+        guest: pristine when it is cloned; in a machine that was booted, its executors are fresh.
+    """
+
+    def __init__(self, spring: Spring) -> None:
+        with contextlib.ExitStack() as stack:
+            self._clone = stack.enter_context(spring.start_clone()) if spring.find_state() else None
+            self.guest = self._clone.guest if self._clone else stack.enter_context(spring.start())
+            self.guest.drain_log()
+            self._stack = stack.pop_all()
+
+    def renew(self) -> bool:
+        """Make the guest as good as new; False when the machine is of no use any more."""
+        if not self.guest.usable:
+            return False
+        try:
+            if self._clone:
+                self.guest = self._clone.rewind()
+            else:
+                self.guest.renew()
+        except TrapgateError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """End the machine."""
+        self._stack.close()

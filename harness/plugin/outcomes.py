@@ -19,10 +19,11 @@ from harness.errors import OutcomeKind, TrapgateError
 from harness.machine.console import last_lines
 
 _MACHINERY = (
-    *(Path(package.__file__).parent for package in (harness, _pytest, pluggy)),
+    *(Path(str(package.__file__)).parent for package in (harness, _pytest, pluggy)),
     Path(contextlib.__file__),
 )
 _PROPERTY = "outcome"
+_SO_FAR = pytest.StashKey[OutcomeKind]()
 _KINDS = {kind.word: kind for kind in OutcomeKind}
 _BLAMELESS = (OutcomeKind.LOST, OutcomeKind.INFRASTRUCTURE)
 
@@ -62,9 +63,14 @@ def _is_machinery(step: TracebackType) -> bool:
     return any(path.is_relative_to(place) for place in _MACHINERY)
 
 
-def classify(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
-    """Give a report its kind; what says nothing about a kernel becomes an error, not a failure."""
+def classify(item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+    """Give a report its kind; what says nothing about a kernel becomes an error, not a failure.
+
+    A phase that passes repeats what an earlier one ended in: JUnit's report has the last one's.
+    """
     kind = _kind_of(report, call)
+    kind = item.stash.get(_SO_FAR, kind) if kind is OutcomeKind.PASS else kind
+    item.stash[_SO_FAR] = kind
     report.user_properties.append((_PROPERTY, kind.word))
     if kind in _BLAMELESS and report.when == "call":
         report.when = "setup"
@@ -88,13 +94,14 @@ def add_log(report: pytest.TestReport, guest: Guest) -> None:
         report.sections.append(("kernel log", last_lines(news)))
 
 
-def find_kind(report: pytest.TestReport) -> OutcomeKind | None:
+def find_kind(report: pytest.TestReport | pytest.CollectReport) -> OutcomeKind | None:
     """Return the kind that a report was given, None for a report that was given none."""
-    words = [value for name, value in report.user_properties if name == _PROPERTY]
+    properties = getattr(report, "user_properties", ())
+    words = [value for name, value in properties if name == _PROPERTY]
     return _KINDS.get(str(words[-1])) if words else None
 
 
-def status_of(report: pytest.TestReport) -> tuple[str, str, str] | None:
+def status_of(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
     """Return category, letter and word for what pytest itself would only call failed."""
     kind = find_kind(report) if report.failed else None
     if kind in _BLAMELESS:

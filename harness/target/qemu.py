@@ -5,21 +5,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
+from harness.agent.channel import ChannelBroken, ChannelSilent, Port, Window
 from harness.agent.client import AgentClient
-from harness.agent.frames import ChannelBroken, ChannelSilent, FrameStream
+from harness.agent.frames import FrameStream
 from harness.agent.guest import Guest, Identity
-from harness.agent.mailbox import Mailbox
-from harness.build.cpio import Entry
 from harness.build.initramfs import build_initramfs
 from harness.deadline import Deadline, Patience
 from harness.errors import DeclarationError
 from harness.kernels.kernel import Kernel
 from harness.machine.accelerator import Accelerator, choose_accelerator
 from harness.machine.errata import QemuVersion
-from harness.machine.machine import start_machine
+from harness.machine.machine import Machine, start_machine
+from harness.machine.origin import BOOTED, Origin
 from harness.machine.plan import DEFAULT_CPU, MachineOptions, MachinePlan, plan_machine
 
 _TCG_FACTOR = 4.0
@@ -49,61 +49,64 @@ def settle_accelerator(kernel: Kernel, options: MachineOptions) -> Accelerator:
     kvm = replace(options, accelerator="kvm")
 
     def prove() -> None:
-        with _boot(kernel, plan_guest(kernel, kvm), _PROOF):
+        with boot_guest(kernel, plan_guest(kernel, kvm), _PROOF):
             pass
 
     return choose_accelerator(options.accelerator, options.cpu or DEFAULT_CPU["kvm"], prove)
 
 
-def plan_guest(kernel: Kernel, options: MachineOptions, extra: Sequence[Entry] = ()) -> MachinePlan:
+def plan_guest(kernel: Kernel, options: MachineOptions) -> MachinePlan:
     """Decide on the machine for `kernel`; `options` name an accelerator, not "auto".
 
     Args:
         kernel: what to boot.
         options: the machine's.
-        extra: files and folders that the guest is to find besides ours.
     """
-    initramfs = build_initramfs(kernel.arch, extra)
+    initramfs = build_initramfs(kernel.arch)
     return plan_machine(kernel.arch, kernel.boot_file, initramfs.path, options.accelerator, options)
 
 
 @contextlib.contextmanager
-def start_guest(
-    kernel: Kernel, options: MachineOptions, extra: Sequence[Entry] = ()
-) -> Iterator[Guest]:
+def boot_guest(
+    kernel: Kernel, plan: MachinePlan, patience: Patience, reason: str = "", origin: Origin = BOOTED
+) -> Iterator[tuple[Guest, Machine]]:
     """Boot a kernel; the machine is gone when the block is left.
 
     Args:
         kernel: what to boot.
-        options: the machine's; "auto" is settled here.
-        extra: files and folders that the guest is to find besides ours.
+        plan: in which machine.
+        patience: how long its phases may take.
+        reason: why it has the accelerator that it has.
+        origin: where its memory is.
 
     Raises:
-        HostError: QEMU or the compiler is missing or failed.
+        HostError: QEMU is missing or failed.
         GuestError: the kernel did not boot.
     """
-    accelerator = settle_accelerator(kernel, options)
-    plan = plan_guest(kernel, replace(options, accelerator=accelerator.name), extra)
-    with _boot(kernel, plan, patience_for(accelerator.name), accelerator.reason) as guest:
-        yield guest
-
-
-@contextlib.contextmanager
-def _boot(
-    kernel: Kernel, plan: MachinePlan, patience: Patience, reason: str = ""
-) -> Iterator[Guest]:
-    with start_machine(plan, patience) as machine:
-        mailbox = Mailbox(machine.process.mailbox)
-        client = AgentClient(FrameStream(machine.process.frames), mailbox)
+    with start_machine(plan, patience, origin) as machine:
+        client = connect(machine)
         try:
             client.greet(Deadline.after(patience.boot_s, f"boot of {kernel.spec}"))
         except (ChannelBroken, ChannelSilent) as error:
             raise machine.explain(error) from error
-        identity = _identify(kernel, plan, machine.process.version(), reason)
-        yield Guest(client, machine, identity, patience)
+        client.share(open_window(machine), Deadline.after(patience.request_s, "window"))
+        identity = identify(kernel, plan, machine.process.version(), reason)
+        yield Guest(client, machine, identity, patience), machine
 
 
-def _identify(kernel: Kernel, plan: MachinePlan, qemu: QemuVersion, reason: str) -> Identity:
+def connect(machine: Machine) -> AgentClient:
+    """Return a conversation with the agent of a machine that boots."""
+    return AgentClient(FrameStream(Port(machine.process.frames)))
+
+
+def open_window(machine: Machine, *, looking: bool = False) -> FrameStream:
+    """Return the stream through the memory that a machine and this host share."""
+    process = machine.process
+    return FrameStream(Window(process.window, Port(process.frames), looking=looking))
+
+
+def identify(kernel: Kernel, plan: MachinePlan, qemu: QemuVersion, reason: str) -> Identity:
+    """Return what a guest's messages call it."""
     return Identity(
         spec=kernel.spec,
         arch=kernel.arch,

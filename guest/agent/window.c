@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The window: memory that host and guest share, with a ring of bytes in each direction. Whoever
+ * puts bytes in raises a count, whoever takes them out raises another; nobody writes the other's.
+ */
+#include "agent.h"
+#include "numbers.h"
+
+static volatile u32 *words; /* NULL: there is no window */
+static u8 *window;
+
+int open_window(void)
+{
+	long fd = sys3(NR_open, WINDOW_DEVICE "/resource2", O_RDWR | O_CLOEXEC, 0);
+	long at;
+
+	if (fd < 0)
+		return 0;
+	at = sys6(NR_mmap, 0, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	sys1(NR_close, fd);
+	if (at < 0 && at > -4096)
+		return 0;
+	window = (u8 *)at;
+	words = (volatile u32 *)at;
+	return 1;
+}
+
+static u32 least(u32 a, u32 b, u32 c)
+{
+	u32 ab = a < b ? a : b;
+
+	return ab < c ? ab : c;
+}
+
+static u32 waiting_bytes(void)
+{
+	u32 bytes = words[TO_GUEST_PUT] - words[TO_GUEST_TAKEN];
+
+	return bytes <= RING_BYTES ? bytes : 0;
+}
+
+u32 take_from_window(void *to, u32 most)
+{
+	u32 taken = words[TO_GUEST_TAKEN];
+	u32 at = taken % RING_BYTES;
+	u32 now = least(waiting_bytes(), most, RING_BYTES - at);
+
+	memcpy(to, window + TO_GUEST + at, now);
+	__sync_synchronize();
+	words[TO_GUEST_TAKEN] = taken + now;
+	return now;
+}
+
+void put_into_window(const void *from, u32 bytes)
+{
+	const u8 *next = from;
+
+	while (bytes) {
+		u32 put = words[TO_HOST_PUT];
+		u32 at = put % RING_BYTES;
+		u32 room = RING_BYTES - (put - words[TO_HOST_TAKEN]);
+		u32 now = least(bytes, room, RING_BYTES - at);
+
+		if (!now)
+			sys0(NR_sched_yield);
+		memcpy(window + TO_HOST + at, next, now);
+		__sync_synchronize();
+		words[TO_HOST_PUT] = put + now;
+		next += now;
+		bytes -= now;
+	}
+}
+
+/* Look for a while; whoever finds nothing has said so before the last look, and may sleep. */
+int is_window_empty_after_looking(void)
+{
+	words[AGENT_LOOKS] = 1;
+	for (u32 look = 0; look < WINDOW_LOOKS && !waiting_bytes(); look++)
+		sys0(NR_sched_yield);
+	if (waiting_bytes())
+		return 0;
+	words[AGENT_LOOKS] = 0;
+	__sync_synchronize();
+	return !waiting_bytes();
+}

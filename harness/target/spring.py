@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests of one kernel in one machine: clones of a kept boot, or boots where that cannot be."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.agent.client import AgentClient
+from harness.agent.guest import Guest
+from harness.arch import ABIS
+from harness.deadline import Deadline
+from harness.errors import HostError
+from harness.kernels.kernel import Kernel
+from harness.machine.machine import Machine, start_machine
+from harness.machine.origin import Origin
+from harness.machine.plan import MachineOptions
+from harness.machine.rewind import Rewinder
+from harness.machine.snapshot import (
+    leave_memory_out,
+    load_devices,
+    make_container,
+    place_window,
+    save_devices,
+    why_unable,
+)
+from harness.machine.state import BootState, find_state, make_state, state_key
+from harness.target.qemu import (
+    boot_guest,
+    identify,
+    open_window,
+    patience_for,
+    plan_guest,
+    settle_accelerator,
+)
+from harness.wire import WINDOW_DEVICE
+
+Say = Callable[[str], None]
+
+WINDOW_RESOURCES = f"/sys/bus/pci/devices/{WINDOW_DEVICE}/resource"
+_WINDOW_REGION = 2
+_CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+_CLOCK_S = 3.0
+_CLOCK_PAUSE_S = 0.05
+_YOUTH_S = 3.0
+"""Long before a kernel takes a jump in time for a lockup (20 s) or a stall (21 s)."""
+
+
+def tell(line: str) -> None:
+    """Write a line for the user to standard error."""
+    print(f"trapgate: {line}", file=sys.stderr)
+
+
+class Spring:
+    """Where guests come from.
+
+    Args:
+        kernel: what they run.
+        options: the machine that they run in; "auto" is settled here.
+        say: takes a line for the user.
+
+    Attributes:
+        plan: the machine.
+        trouble: why guests are booted and not cloned, empty while they are cloned.
+    """
+
+    def __init__(self, kernel: Kernel, options: MachineOptions, say: Say = tell) -> None:
+        accelerator = settle_accelerator(kernel, options)
+        self._kernel = kernel
+        self._reason = accelerator.reason
+        self._say = say
+        self.patience = patience_for(accelerator.name)
+        self.plan = plan_guest(kernel, replace(options, accelerator=accelerator.name))
+        self.trouble = "a boot was asked for" if options.boot else ""
+        self._state: BootState | None = None
+
+    def find_state(self) -> BootState | None:
+        """Return the boot state that guests are cloned from, made now if need be.
+
+        Returns:
+            None where this host cannot keep one; `trouble` says why, and the user has been told.
+
+        Raises:
+            GuestError: the kernel does not boot.
+        """
+        if self._state or self.trouble:
+            return self._state
+        key = state_key(self.plan, self._kernel.sha256, self.plan.initramfs.name)
+        try:
+            self._state = find_state(key, self._say) or make_state(key, self._make, self._say)
+        except (HostError, OSError) as error:
+            self.trouble = error.message if isinstance(error, HostError) else str(error)
+            self._say(f"guests of {self._kernel.spec} are booted, not cloned: {self.trouble}")
+        return self._state
+
+    @contextlib.contextmanager
+    def start_clone(self, *, settled: bool = True) -> Iterator[Clone]:
+        """Start a clone; it is gone when the block is left.
+
+        Args:
+            settled: whether it is to run already, and not to wait for `Clone.settle`.
+
+        Raises:
+            HostError: there is no state to clone, or QEMU could not load it.
+        """
+        state = self.find_state()
+        if not state:
+            raise HostError(f"guests of {self._kernel.spec} cannot be cloned: {self.trouble}")
+        with start_machine(self.plan, self.patience, state.origin) as machine:
+            leave_memory_out(machine.process)
+            place_window(machine.process, state.guest["window"])
+            load_devices(machine.process)
+            clone = Clone(self, machine, state)
+            try:
+                if settled:
+                    clone.settle()
+                yield clone
+            finally:
+                clone.close()
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[Guest]:
+        """Start a guest, by cloning where that can be, else by a boot.
+
+        Raises:
+            HostError: QEMU or the compiler is missing or failed.
+            GuestError: the kernel did not boot.
+        """
+        if self.find_state():
+            with self.start_clone() as clone:
+                yield clone.guest
+        else:
+            with boot_guest(self._kernel, self.plan, self.patience, self._reason) as (guest, _):
+                yield guest
+
+    def revive(self, machine: Machine, state: BootState) -> Guest:
+        """Return the guest in a machine that is in that state again, and set it going."""
+        identity = identify(self._kernel, self.plan, tuple(state.guest["qemu"]), self._reason)
+        records = {ABIS[n]: bytes.fromhex(r) for n, r in state.guest["records"].items()}
+        client = AgentClient(open_window(machine, looking=True))
+        machine.process.ask("cont")
+        guest = Guest(client, machine, identity, self.patience, records)
+        guest.settle()
+        return guest
+
+    def _make(self, ram: Path, devices: Path) -> dict[str, Any]:
+        """Boot, have every executor looking into the window, and save; see `state.Maker`."""
+        booted = boot_guest(self._kernel, self.plan, self.patience, self._reason, Origin(ram))
+        with booted as (guest, machine):
+            unable = why_unable(machine.process)
+            if unable:
+                raise HostError(unable)
+            await_clock(guest)
+            log = guest.drain_log()
+            for abi in self._kernel.arch.abis:
+                guest.about(abi)
+            window = find_window(guest.read_file(WINDOW_RESOURCES).decode())
+            make_container(machine.process, devices)
+            records = {abi.name: guest.record(abi).hex() for abi in self._kernel.arch.abis}
+            save_devices(machine.process)
+            return {"log": log, "records": records, "qemu": guest.identity.qemu, "window": window}
+
+
+def await_clock(guest: Guest) -> None:
+    """Wait until the kernel has settled on its clock source, a second after it has begun.
+
+    Every clone would do so again, with all processors stopped for it.
+    Source: arch/x86/kernel/tsc.c tsc_refine_calibration_work (6.1).
+    """
+    deadline = Deadline.after(_CLOCK_S, "clock source")
+    while not deadline.expired and guest.read_file(_CLOCK_SOURCE) != b"tsc\n":
+        time.sleep(_CLOCK_PAUSE_S)
+
+
+def find_window(resources: str) -> int:
+    """Return where the guest's kernel has the window, from what sysfs says of its regions."""
+    return int(resources.splitlines()[_WINDOW_REGION].split()[0], 16)
+
+
+class Clone:
+    """A machine that was restored from a state, and can be taken back to it.
+
+    Args:
+        spring: where it comes from.
+        machine: restored and stopped.
+        state: what it was restored from.
+    """
+
+    def __init__(self, spring: Spring, machine: Machine, state: BootState) -> None:
+        self._spring = spring
+        self._machine = machine
+        self._state = state
+        self._rewinder: Rewinder | None = None
+        self._old = Deadline.after(_YOUTH_S, "youth")
+        self._guest: Guest | None = None
+
+    @property
+    def guest(self) -> Guest:
+        """The guest, as it is since it was last settled."""
+        assert self._guest  # noqa: S101 - settled by whoever started it
+        return self._guest
+
+    def settle(self) -> Guest:
+        """Let the guest run, with the time and a random seed of its own."""
+        self._guest = self._spring.revive(self._machine, self._state)
+        return self._guest
+
+    def rewind(self) -> Guest:
+        """Take the machine back and return the guest in it, which knows nothing of the last one.
+
+        Only its time stamp counter goes on: QEMU does not turn that back within a process. So the
+        guest finds that time has jumped, and a machine is taken back only while it is young.
+        Source: QEMU 7.2, softmmu/cpu-timers.c cpu_get_ticks_locked.
+
+        Raises:
+            HostError: it cannot be taken back; the clone is of no use any more.
+        """
+        if self._old.expired:
+            raise HostError(f"a machine is not taken back after {_YOUTH_S:g} s")
+        self._rewinder = self._rewinder or Rewinder(self._machine.process)
+        self._rewinder.rewind()
+        self._machine.process.drain_frames()
+        return self.settle()
+
+    def close(self) -> None:
+        """Let go of the process's memory."""
+        if self._rewinder:
+            self._rewinder.close()
+
+
+@contextlib.contextmanager
+def start_guest(kernel: Kernel, options: MachineOptions, say: Say = tell) -> Iterator[Guest]:
+    """Start one guest; it is gone when the block is left.
+
+    Args:
+        kernel: what it runs.
+        options: the machine's.
+        say: takes a line for the user.
+
+    Raises:
+        HostError: QEMU or the compiler is missing or failed.
+        GuestError: the kernel did not boot.
+    """
+    with Spring(kernel, options, say).start() as guest:
+        yield guest

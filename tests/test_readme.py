@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README does what it says: its commands run, its examples pass, its table is complete."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from readme import README, Step, examples, kernel_table, steps, updated
+
+from harness.arch import ABIS, Abi
+from harness.build.programs import Recipe, _compile, build_programs
+from harness.tools import require_tool
+
+pytestmark = pytest.mark.xdist_group("readme")
+
+LINES = 260
+SCENARIO, PROBE = "test_example.py", "guest/probes/steady_getpid.c"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that holds the README's Python files."""
+    place = tmp_path_factory.mktemp("readme")
+    for name, text in examples().items():
+        if name.endswith(".py"):
+            (place / name).write_text(text, encoding="utf-8")
+    return place
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would who has the package installed; no shell is involved."""
+    program, *arguments = shlex.split(command)
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{clean.get('PATH', os.defpath)}"
+    return subprocess.run(
+        [shutil.which(program, path=path) or program, *arguments],
+        env=clean | {"PATH": path, "COLUMNS": "100"},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def commands() -> Iterator[tuple[Step, int]]:
+    """Yield the commands that are run, each with the status that it is to end with."""
+    all_steps = steps()
+    for step, following in zip(all_steps, [*all_steps[1:], Step("", "")], strict=True):
+        asked = following.command == "echo $?"
+        if not step.sets_up and step.command != "echo $?":
+            yield step, int(following.shown) if asked else 0
+
+
+@pytest.mark.parametrize(
+    ("step", "status"), list(commands()), ids=lambda value: getattr(value, "command", "")
+)
+def test_a_command_does_what_is_shown(step: Step, status: int, folder: Path) -> None:
+    done = run(step.command, folder)
+    assert done.returncode == status, done.stdout
+    same = doctest.OutputChecker().check_output(
+        step.shown + "\n", done.stdout.rstrip("\n") + "\n", doctest.ELLIPSIS
+    )
+    assert same or not step.shown, f"shown:\n{step.shown}\nprinted:\n{done.stdout}"
+
+
+def test_only_what_sets_up_is_not_run() -> None:
+    assert [step.command for step in steps() if step.sets_up] == [
+        "pip install tox && tox run -e scenarios",
+        "tox",
+    ]
+    assert len(list(commands())) >= 4
+
+
+def test_the_table_of_kernels_is_the_catalogues() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert kernel_table() in text
+    assert updated(text) == text, "python tests/readme.py brings it up to date"
+
+
+def test_every_file_that_is_shown_is_tried() -> None:
+    assert set(examples()) == {SCENARIO, PROBE}
+    assert any(SCENARIO in step.command for step, _ in commands())
+
+
+@pytest.mark.parametrize("abi", ABIS.values(), ids=str)
+def test_the_probe_builds(abi: Abi, tmp_path: Path) -> None:
+    source = tmp_path / Path(PROBE).name
+    source.write_text(examples()[PROBE], encoding="utf-8")
+    shutil.copy(build_programs(abi) / "facts.h", tmp_path)
+    recipe = Recipe("probe.steady_getpid", (str(source), "lib/report.c", "lib/vdso.c"))
+    _compile(recipe, abi, require_tool("cc"), tmp_path)
+    assert (tmp_path / recipe.name).is_file()
+
+
+def test_it_can_be_read_in_one_sitting() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= LINES
