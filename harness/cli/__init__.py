@@ -6,12 +6,12 @@ from __future__ import annotations
 import logging
 import sys
 
-from harness.cli import call, doctor, kernels, qemu
+from harness.cli import cache, call, doctor, kernels, qemu
 from harness.cli.app import app
 from harness.cli.exec import execute
 from harness.errors import TrapgateError
 
-__all__ = ["call", "doctor", "execute", "kernels", "main", "qemu"]
+__all__ = ["cache", "call", "doctor", "execute", "kernels", "main", "qemu"]
 
 
 def main() -> None:

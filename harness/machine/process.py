@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import select
@@ -51,7 +52,9 @@ class QemuProcess:
         self.frames, frames_there = socket.socketpair()
         monitor_here, monitor_there = socket.socketpair()
         self._monitor_socket = monitor_here
-        self._monitor = QEMUMonitorProtocol(monitor_here)
+        self._loop = asyncio.new_event_loop()
+        with _current(self._loop):
+            self._monitor = QEMUMonitorProtocol(monitor_here)
         with (
             frames_there,
             monitor_there,
@@ -164,6 +167,7 @@ class QemuProcess:
             self.window = -1
         with contextlib.suppress(Exception):
             self._monitor.close()
+        self._loop.close()
         for file in (self.frames, self._console, self._errors):
             file.close()
 
@@ -234,6 +238,16 @@ def _unlinked_file(purpose: str) -> IO[bytes]:
             f"no temporary file for qemu's {purpose}: {error.strerror or error}",
             hint="make room, or name another folder with TMPDIR",
         ) from error
+
+
+@contextlib.contextmanager
+def _current(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Have a monitor made with a loop of its own: several threads may have machines."""
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
 
 
 @contextlib.contextmanager

@@ -25,8 +25,10 @@ from harness.machine.plan import MachinePlan
 from harness.places import cache_dir
 from harness.tools import require_tool
 
-_RECIPE = 1
-_RAM, _DEVICES, _NOTE = "ram", "devices", "state.json"
+_RECIPE = 2
+_RAM, _DEVICES = "ram", "devices"
+NOTE = "state.json"
+"""The file that says what a state is; written last."""
 _KVM_FACTS = ("/proc/sys/kernel/osrelease", "/proc/sys/kernel/random/boot_id")
 
 Note = dict[str, Any]
@@ -73,7 +75,7 @@ def find_state(key: str, say: Callable[[str], None]) -> BootState | None:
     """Return the state called `key`, None where there is none; a damaged one is discarded aloud."""
     folder = states_dir() / key
     try:
-        note = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
@@ -111,7 +113,7 @@ def make_state(key: str, make: Maker, say: Callable[[str], None]) -> BootState:
             guest = make(scratch / _RAM, scratch / _DEVICES)
             files = {name: _describe(scratch / name) for name in (_RAM, _DEVICES)}
             note = json.dumps({"files": files, "guest": guest})
-            (scratch / _NOTE).write_text(note, encoding="utf-8")
+            (scratch / NOTE).write_text(note, encoding="utf-8")
             scratch.rename(states_dir() / key)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

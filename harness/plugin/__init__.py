@@ -68,8 +68,10 @@ def guest_house(pytestconfig: pytest.Config) -> Iterator[GuestHouse]:
 def guest(
     configuration: Configuration, guest_house: GuestHouse, request: pytest.FixtureRequest
 ) -> Guest:
-    """Give a running kernel with fresh executors."""
-    leased = guest_house.lease(configuration)
+    """Give a running kernel with fresh executors; no test has touched a pristine one."""
+    every = request.config.getoption("--pristine")
+    marked = request.node.get_closest_marker("pristine") is not None
+    leased = guest_house.lease(configuration, pristine=every or marked)
     request.node.stash[_LEASED] = leased
     outcomes.note_identity(request.node, leased.identity)
     unmet = unmet_need(request.node, leased)

@@ -45,15 +45,19 @@ class GuestHouse:
         for configuration in list(self._open):
             self._end(configuration)
 
-    def lease(self, configuration: Configuration) -> Guest:
-        """Return a guest of that configuration that no test has touched.
+    def lease(self, configuration: Configuration, *, pristine: bool = False) -> Guest:
+        """Return a usable guest of that configuration, with fresh executors.
+
+        Args:
+            configuration: the kernel and the machine.
+            pristine: whether no test may have touched the kernel before.
 
         Raises:
             HostError: it cannot be started on this host.
             GuestError: its kernel does not boot.
         """
         known = self._open.get(configuration)
-        if known and not known.renew():
+        if known and not known.renew(pristine=pristine):
             self._end(configuration)
         if configuration not in self._open:
             self._try_boot(configuration)
@@ -94,7 +98,7 @@ class Lodger:
         spring: where it comes from.
 
     Attributes:
-        guest: pristine when it is cloned; in a machine that was booted, its executors are fresh.
+        guest: the one that was renewed last.
     """
 
     def __init__(self, spring: Spring) -> None:
@@ -104,12 +108,12 @@ class Lodger:
             self.guest.drain_log()
             self._stack = stack.pop_all()
 
-    def renew(self) -> bool:
-        """Make the guest as good as new; False when the machine is of no use any more."""
-        if not self.guest.usable:
+    def renew(self, *, pristine: bool) -> bool:
+        """Replace the executors, or the whole guest; False when the machine has to be replaced."""
+        if not self.guest.usable or (pristine and not self._clone):
             return False
         try:
-            if self._clone:
+            if pristine and self._clone:
                 self.guest = self._clone.rewind()
             else:
                 self.guest.renew()

@@ -35,6 +35,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--kernel-append", action="append", metavar="PARAMETERS", help="more kernel parameters"
     )
     group.addoption(
+        "--pristine",
+        action="store_true",
+        help="give every test a kernel that no other test has touched, at about twice the time",
+    )
+    group.addoption("--boot", action="store_true", help="boot, do not clone kept boot states")
+    group.addoption(
         "--mirror", action="append", metavar="URL", help="a Debian mirror; repeatable, in order"
     )
 
@@ -65,5 +71,6 @@ def _options(config: pytest.Config, cpu: str) -> MachineOptions:
         cpu=cpu,
         accelerator=config.getoption("--accel"),
         memory_mib=config.getoption("--memory"),
+        boot=config.getoption("--boot"),
         append=tuple(config.getoption("--kernel-append") or ()),
     )

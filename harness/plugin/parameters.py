@@ -21,6 +21,7 @@ MARKERS = (
     "abis(*names): the ABIs that a scenario is asked for; all that the kernel runs without it",
     "needs(arch=, since=, before=): the kernels that a scenario is about",
     "known(says, arch=, since=, before=): an error of those kernels, which is not provoked there",
+    "pristine: the scenario needs a kernel that no other has touched",
     "claim(number): the numbered textbook claim that a scenario decides",
     "xdist_group(name): tests that pytest-xdist gives to one worker",
 )

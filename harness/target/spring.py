@@ -17,6 +17,7 @@ from harness.arch import ABIS
 from harness.deadline import Deadline
 from harness.errors import HostError
 from harness.kernels.kernel import Kernel
+from harness.machine.keeping import enforce_limit
 from harness.machine.machine import Machine, start_machine
 from harness.machine.origin import Origin
 from harness.machine.plan import MachineOptions
@@ -92,18 +93,18 @@ class Spring:
             return self._state
         key = state_key(self.plan, self._kernel.sha256, self.plan.initramfs.name)
         try:
-            self._state = find_state(key, self._say) or make_state(key, self._make, self._say)
+            self._state = find_state(key, self._say)
+            if not self._state:
+                self._state = make_state(key, self._make, self._say)
+                enforce_limit()
         except (HostError, OSError) as error:
             self.trouble = error.message if isinstance(error, HostError) else str(error)
             self._say(f"guests of {self._kernel.spec} are booted, not cloned: {self.trouble}")
         return self._state
 
     @contextlib.contextmanager
-    def start_clone(self, *, settled: bool = True) -> Iterator[Clone]:
+    def start_clone(self) -> Iterator[Clone]:
         """Start a clone; it is gone when the block is left.
-
-        Args:
-            settled: whether it is to run already, and not to wait for `Clone.settle`.
 
         Raises:
             HostError: there is no state to clone, or QEMU could not load it.
@@ -117,8 +118,7 @@ class Spring:
             load_devices(machine.process)
             clone = Clone(self, machine, state)
             try:
-                if settled:
-                    clone.settle()
+                clone.settle()
                 yield clone
             finally:
                 clone.close()
@@ -159,11 +159,16 @@ class Spring:
             log = guest.drain_log()
             for abi in self._kernel.arch.abis:
                 guest.about(abi)
+            said = {
+                "kernel": self._kernel.spec,
+                "accelerator": self.plan.accelerator,
+                "qemu": guest.identity.qemu,
+            }
             window = find_window(guest.read_file(WINDOW_RESOURCES).decode())
             make_container(machine.process, devices)
             records = {abi.name: guest.record(abi).hex() for abi in self._kernel.arch.abis}
             save_devices(machine.process)
-            return {"log": log, "records": records, "qemu": guest.identity.qemu, "window": window}
+            return {"log": log, "records": records, "window": window, **said}
 
 
 def await_clock(guest: Guest) -> None:
@@ -226,6 +231,19 @@ class Clone:
         self._rewinder.rewind()
         self._machine.process.drain_frames()
         return self.settle()
+
+    def pause(self) -> None:
+        """Stop the guest where it is, at no cost but its memory."""
+        self._machine.process.ask("stop")
+
+    def resume(self) -> None:
+        """Let a paused guest go on, with the right time."""
+        self._machine.process.ask("cont")
+        self.guest.settle()
+
+    def kill(self) -> None:
+        """End the machine at once; who started it lets go of the rest."""
+        self._machine.process.process.kill()
 
     def close(self) -> None:
         """Let go of the process's memory."""
