@@ -14,7 +14,9 @@ from typing import TypeVar
 
 import pytest
 
+from harness import wire
 from harness.agent.guest import Guest
+from harness.agent.program import Program
 from harness.arch import ARCH_X86_64
 from harness.entry import INT80, SYSCALL, EntryPath
 from harness.kernels import find_source, obtain
@@ -84,6 +86,20 @@ def write_to(guest: Guest, path: str, content: bytes) -> int:
     entry = native(guest)
     descriptor = guest.call(entry, "open", path.encode() + b"\0", os.O_WRONLY | os.O_NOCTTY).value
     return guest.call(entry, "write", descriptor, content, len(content)).value
+
+
+def put_into_window(guest: Guest, content: bytes, promised: int | None = None) -> None:
+    """Have a program in a 64-bit guest put bytes among the agent's own; say they are `promised`."""
+    window = f"/sys/bus/pci/devices/{wire.WINDOW_DEVICE}/resource2".encode() + b"\0"
+    descriptor = guest.call(SYSCALL, "open", window, os.O_RDWR).value
+    shared = guest.call(SYSCALL, "mmap", 0x2E00_0000, wire.WINDOW_BYTES, 3, 0x11, descriptor, 0)
+    count = shared.value + 4 * wire.TO_HOST_PUT
+    answer = wire.HEADER.size + 4 + 4 + wire.CRC.size  # of the read that tells where the ring is
+    put = int.from_bytes(guest.read(SYSCALL.abi, count, 4), "little") + answer
+    program = Program()
+    program.write(shared.value + wire.TO_HOST + put % wire.RING_BYTES, content)
+    program.write(count, (put + (promised or len(content))).to_bytes(4, "little"))
+    guest.run(SYSCALL.abi, program, 0.5)
 
 
 def trapgate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -76,7 +76,13 @@ def test_qemu_dies_with_whoever_started_it(how: signal.Signals, tmp_path: Path) 
 def test_control_c_ends_everything(moment: str) -> None:
     arguments = ["-c", PROGRAM, "call", "--accel", "tcg", "--timeout", "60", "pause"]
     environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
-    terminal = pexpect.spawn(sys.executable, arguments, env=environment, encoding="utf-8")
+    terminal = pexpect.spawn(
+        sys.executable,
+        arguments,
+        env=environment,
+        encoding="utf-8",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     before = termios.tcgetattr(terminal.child_fd)
     (emulator,) = eventually(lambda: emulators_of(terminal.pid))
     if moment == "in a call":

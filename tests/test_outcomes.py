@@ -19,6 +19,7 @@ from live import (
     machine_of,
     native,
     own_guest,
+    put_into_window,
     trapgate,
     write_to,
 )
@@ -156,17 +157,27 @@ def good(sequence: int) -> bytes:
 def test_a_guest_that_damages_frames_is_lost(damage: bytes, said: str) -> None:
     with own_guest() as guest:
         with pytest.raises(GuestLost, match=said) as caught:
-            write_to(guest, "/dev/ttyS1", damage)
+            put_into_window(guest, damage)
         assert caught.value.kind is OutcomeKind.LOST
         assert not guest.usable
 
 
+@I386_TOO
+def test_a_guest_that_speaks_out_of_turn_is_lost(spec: str) -> None:
+    with own_guest(spec) as guest:
+        said = "over the port instead of the window"
+        with pytest.raises(GuestLost, match=said):
+            write_to(guest, "/dev/ttyS1", b"hello, I am no frame at all")
+
+
+def test_a_ring_that_overflows_is_lost() -> None:
+    with own_guest() as guest, pytest.raises(GuestLost, match="damaged window"):
+        put_into_window(guest, b"", promised=wire.RING_BYTES + 1)
+
+
 def test_a_frame_that_never_ends_is_a_timeout_that_says_so() -> None:
-    with own_guest() as guest:
-        entry = native(guest)
-        port = guest.call(entry, "open", b"/dev/ttyS1\0", os.O_WRONLY | os.O_NOCTTY).value
-        with pytest.raises(GuestTimeout, match="of an unfinished frame"):
-            guest.call(entry, "write", port, header(60_000), 12, timeout_s=0.5)
+    with own_guest() as guest, pytest.raises(GuestTimeout, match="of an unfinished frame"):
+        put_into_window(guest, header(60_000)[: wire.HEADER.size])
 
 
 def test_a_kernel_that_does_not_boot_is_found_out() -> None:

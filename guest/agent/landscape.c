@@ -10,7 +10,8 @@ uptr at_sysinfo;
 
 static void map_region(uptr start, uptr bytes, int protection)
 {
-	long at = sys6(NR_mmap, start, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
+	long at = sys6(NR_mmap, start, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS,
+		       -1, 0);
 
 	if (at != (long)start)
 		die(100);
@@ -24,7 +25,7 @@ void map_regions(void)
 }
 
 #define LANDED_DECLARE(name) extern u8 landed_##name[];
-#define LANDED_ADDRESS(name) (uptr)landed_##name,
+#define LANDED_ADDRESS(name) (uptr) landed_##name,
 ENTRY_PATHS(LANDED_DECLARE)
 
 static void cpuid(u32 leaf, u32 out[4])

@@ -9,7 +9,8 @@
 static long log_fd = -1;
 static u8 records[MAX_PAYLOAD];
 
-#define RECORD_BYTES 8192u /* PRINTK_MESSAGE_MAX is 2048, and what is escaped takes four times that */
+/* PRINTK_MESSAGE_MAX is 2048, and what is escaped takes four times that. */
+#define RECORD_BYTES 8192u
 
 void open_log(void)
 {

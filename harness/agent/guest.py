@@ -161,9 +161,9 @@ class Guest:
         return replace(outcome, memory=memory)
 
     def calls(self, calls: Sequence[Call]) -> list[Outcome]:
-        """Make many calls of one ABI, as many at a time as fit a request."""
+        """Make many calls of one ABI, as many at a time as fit a request; may be empty."""
         outcomes: list[Outcome] = []
-        for program in _pack(calls):
+        for program in _pack(calls) if calls else ():
             results = self.run(calls[0].entry.abi, program)
             outcomes += [r for r in results if isinstance(r, Outcome)]
         return outcomes

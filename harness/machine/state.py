@@ -76,7 +76,7 @@ def find_state(key: str, say: Callable[[str], None]) -> BootState | None:
     folder = states_dir() / key
     try:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError):
         note = {}

@@ -65,6 +65,16 @@ class ClonePool:
         for stack in self._open.values():
             stack.close()
 
+    @property
+    def waiting(self) -> int:
+        """How many clones wait now."""
+        return self._ready.qsize()
+
+    @property
+    def processes(self) -> set[int]:
+        """The process numbers of every clone that the pool has not ended yet."""
+        return {clone.pid for clone in list(self._open)}
+
     @contextlib.contextmanager
     def take(self) -> Iterator[Clone]:
         """Take a clone that waits, and let it run; it is ended when the block is left.

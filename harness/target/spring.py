@@ -232,6 +232,11 @@ class Clone:
         self._machine.process.drain_frames()
         return self.settle()
 
+    @property
+    def pid(self) -> int:
+        """The process number of its QEMU."""
+        return self._machine.process.process.pid
+
     def pause(self) -> None:
         """Stop the guest where it is, at no cost but its memory."""
         self._machine.process.ask("stop")

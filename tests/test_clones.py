@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clones of a kept boot state: alike where they should be, their own where they must be."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from live import CHECKOUT, I386, X86_64, eventually, is_there, machine_of, native, trapgate
+
+from harness.agent.about import AT_RANDOM
+from harness.agent.guest import Buffer, Guest
+from harness.errors import HostError
+from harness.kernels import find_source, obtain
+from harness.machine.plan import MachineOptions
+from harness.machine.state import NOTE, states_dir
+from harness.target.pool import ClonePool
+from harness.target.spring import Clone, Spring
+
+BOTH = pytest.mark.parametrize("spec", [I386, X86_64])
+TRACE = "/trace"
+CLONED = MachineOptions(accelerator="tcg")
+
+
+def spring_of(spec: str, said: list[str] | None = None) -> Spring:
+    return Spring(obtain(find_source(spec)), CLONED, (said if said is not None else []).append)
+
+
+@pytest.fixture
+def own_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a cache without states that has the kernels of the usual one."""
+    kernels = states_dir().parent / "kernels"
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "kernels").symlink_to(kernels)
+    monkeypatch.setenv("TRAPGATE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "states"
+
+
+def random_bytes(guest: Guest) -> bytes:
+    return guest.call(native(guest), "getrandom", Buffer(16), 16, 0).memory[0]
+
+
+def wall_time(guest: Guest) -> int:
+    memory = guest.call(native(guest), "gettimeofday", Buffer(16), 0).memory[0]
+    return int(struct.unpack("<q" if native(guest).abi.bits == 64 else "<i4x", memory[:8])[0])
+
+
+def exists(guest: Guest, path: bytes) -> bool:
+    return guest.call(native(guest), "open", path + b"\0", os.O_RDONLY).errno is None
+
+
+@BOTH
+def test_clones_have_random_numbers_of_their_own(spec: str) -> None:
+    spring = spring_of(spec)
+    with spring.start_clone() as one, spring.start_clone() as other:
+        assert random_bytes(one.guest) != random_bytes(other.guest)
+        assert one.guest.read_file("/proc/sys/kernel/random/uuid") != other.guest.read_file(
+            "/proc/sys/kernel/random/uuid"
+        )
+
+
+@BOTH
+def test_what_clones_execute_lies_elsewhere(spec: str) -> None:
+    spring, places = spring_of(spec), set()
+    for _ in range(3):
+        with spring.start() as guest:
+            guest.renew()
+            places.add(guest.about(native(guest).abi).auxv[AT_RANDOM])
+    assert len(places) == 3
+
+
+@BOTH
+def test_a_clone_has_the_hosts_time(spec: str) -> None:
+    with spring_of(spec).start() as guest:
+        assert abs(wall_time(guest) - time.time()) < 3
+
+
+@BOTH
+def test_a_rewound_guest_remembers_nothing(spec: str) -> None:
+    with spring_of(spec).start_clone() as clone:
+        for _ in range(5):
+            assert not exists(clone.guest, TRACE.encode())
+            clone.guest.write_file(TRACE, b"was here")
+            assert exists(clone.guest, TRACE.encode())
+            seen = random_bytes(clone.guest)
+            assert random_bytes(rewound(clone)) != seen
+
+
+def rewound(clone: Clone) -> Guest:
+    try:
+        return clone.rewind()
+    except HostError as error:
+        pytest.skip(error.message)
+
+
+def test_clones_do_not_see_each_other() -> None:
+    spring = spring_of(X86_64)
+    with spring.start() as one, spring.start() as other:
+        one.write_file(TRACE, b"was here")
+        assert not exists(other, TRACE.encode())
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "note", "missing"])
+def test_a_damaged_state_is_made_anew(own_states: Path, damage: str) -> None:
+    spring_of(X86_64).find_state()
+    (folder,) = (f for f in own_states.iterdir() if f.is_dir())
+    harm(folder, damage)
+    said: list[str] = []
+    with spring_of(X86_64, said).start() as guest:
+        assert guest.call(native(guest), "getppid").value == 1
+    assert len(said) == 1
+    assert "discarded the boot state" in said[0]
+
+
+def harm(folder: Path, damage: str) -> None:
+    ram = folder / "ram"
+    if damage == "truncated":
+        os.truncate(ram, 1 << 20)
+    elif damage == "flipped":
+        with ram.open("r+b") as file:
+            file.seek(32 << 20)
+            file.write(b"\xff" * 16)
+    elif damage == "note":
+        (folder / NOTE).write_text("{")
+    else:
+        (folder / "devices").unlink()
+
+
+def test_two_processes_make_the_same_state_at_once(own_states: Path) -> None:
+    program = "from harness.cli import main; main()"
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "call",
+        "--accel",
+        "tcg",
+        "--kernel",
+        X86_64,
+        "getpid",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in "ab"]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert len([f for f in own_states.iterdir() if f.is_dir()]) == 1
+
+
+def test_where_no_state_can_be_kept_guests_are_booted(own_states: Path) -> None:
+    own_states.write_text("in the way")
+    said: list[str] = []
+    with spring_of(X86_64, said).start() as guest:
+        assert guest.call(native(guest), "getppid").value == 1
+    assert ["are booted, not cloned" in line for line in said] == [True]
+
+
+def test_a_pool_is_bounded_and_empty_in_the_end() -> None:
+    with ClonePool(spring_of(X86_64), size=2) as pool:
+        with pool.take() as one, pool.take() as other:
+            pids = {machine_of(c.guest).process.process.pid for c in (one, other)}
+            assert one.guest.call(native(one.guest), "getppid").value == 1
+        eventually(lambda: pool.waiting == 2)
+        time.sleep(0.3)
+        assert pool.waiting == 2
+        pids |= pool.processes
+    assert not [pid for pid in pids if is_there(pid)]
+
+
+def test_the_cache_is_shown_limited_and_cleared(own_states: Path) -> None:
+    spring_of(X86_64).find_state()
+    state = {"TRAPGATE_STATE": str(own_states.parent / "limits")}
+    assert X86_64 in trapgate("cache", **state).stdout
+    assert trapgate("cache", "limit", "1K", **state).stdout == "1 states removed\n"
+    assert "0 states" in trapgate("cache", **state).stdout
+    assert trapgate("cache", "limit", "lots", **state).returncode == 2
