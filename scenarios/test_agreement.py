@@ -8,7 +8,7 @@ from os import O_RDONLY
 
 import pytest
 
-from harness.agent.guest import Buffer
+from harness.agent.arguments import Buffer
 from harness.entry import INT80
 from harness.landscape import HOLE
 

@@ -9,7 +9,7 @@ from os import O_RDONLY
 
 import pytest
 
-from harness.agent.guest import Buffer
+from harness.agent.arguments import Buffer
 from harness.landscape import EDGE, EDGE_READ_ONLY, READ_ONLY, UNTOUCHED, WRITE_ONLY
 
 ZEROS, FILE = 0, 1

@@ -8,7 +8,7 @@ from errno import EBADF, ECHILD, EEXIST, EINVAL, ENOENT, ENOTDIR, ESPIPE, ESRCH
 
 import pytest
 
-from harness.agent.guest import Buffer
+from harness.agent.arguments import Buffer
 
 CASES = {
     "close": ((-1,), EBADF),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from live import I386, X86_64, trapgate
 
-from harness.agent.guest import Buffer
+from harness.agent.arguments import Buffer
 from harness.arch import I386 as ABI32
 from harness.arch import X86_64 as ABI64
 from harness.cli.notation import parse_argument, parse_call

@@ -14,7 +14,8 @@ import pytest
 from live import CHECKOUT, I386, X86_64, eventually, is_there, machine_of, native, trapgate
 
 from harness.agent.about import AT_RANDOM
-from harness.agent.guest import Buffer, Guest
+from harness.agent.arguments import Buffer
+from harness.agent.guest import Guest
 from harness.errors import HostError
 from harness.kernels import find_source, obtain
 from harness.machine.plan import MachineOptions

@@ -12,8 +12,9 @@ from dataclasses import replace
 import pytest
 from live import I386, TCG, X86_64, native, on, own_guest, write_to
 
+from harness.agent.arguments import Buffer
 from harness.agent.calls import Call
-from harness.agent.guest import Buffer, Guest
+from harness.agent.guest import Guest
 from harness.entry import (
     DEFAULT_FLAGS,
     ENTRY_PATHS,

@@ -189,11 +189,17 @@ def test_a_kernel_that_does_not_boot_is_found_out() -> None:
         pass
 
 
+def thread_states(pid: int) -> list[str]:
+    stats = Path(f"/proc/{pid}/task").glob("*/stat")
+    return [stat.read_text().rpartition(")")[2].split()[0] for stat in stats]
+
+
 def test_a_stopped_qemu_is_a_timeout_and_ends() -> None:
     with own_guest() as guest:
         guest.call(SYSCALL, "getpid")
         pid = machine_of(guest).process.process.pid
         os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: set(thread_states(pid)) == {"T"})
         with pytest.raises(GuestTimeout, match="no answer"):
             guest.call(SYSCALL, "getpid", timeout_s=0.5)
     assert eventually(lambda: not is_there(pid), 1)

@@ -7,32 +7,30 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from harness.agent.about import ABOUT_BYTES, About, decode_about
+from harness.agent.arguments import Argument, lay_out, show
 from harness.agent.calls import Call, Outcome
 from harness.agent.channel import ChannelBroken, ChannelSilent
 from harness.agent.client import AgentClient, Exit
+from harness.agent.identity import Identity
 from harness.agent.program import Program
-from harness.arch import Abi, Arch
+from harness.arch import Abi
 from harness.cpu import Cpu, why_unavailable
 from harness.deadline import Deadline, Patience
 from harness.entry import EntryPath
 from harness.errors import DeclarationError, GuestError, HostError, KernelSplat, TrapgateError
-from harness.landscape import ABOUT, ARENA
+from harness.landscape import ABOUT
 from harness.machine.console import find_splat, read_records, read_trouble
-from harness.machine.errata import Erratum, QemuVersion, Situation, find_erratum
+from harness.machine.errata import Erratum, Situation, find_erratum
 from harness.syscalls import SyscallTable, read_table
-from harness.version import KernelVersion
 from harness.wire import MAX_REQUEST
 
-_ALIGNMENT = 64
 _GRACE_S = 5.0
-_MOST_ARGUMENTS = 6
 _MOST_BYTES = MAX_REQUEST - 1024
 _MOST_CALLS = 300  # if every one of them changed every register, the answer would still fit
-_MANY = 4096
 
 OnOutput = Callable[[int, bytes], None]
 """Takes 1 or 2, and a piece of what came out of that descriptor."""
@@ -43,51 +41,6 @@ class Carrier(Protocol):
 
     def explain(self, error: TrapgateError) -> TrapgateError:
         """Find out why the agent's channel broke or fell silent."""
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """Memory that a call brings along for the kernel to write to.
-
-    Attributes:
-        size_bytes: how much.
-        fill: what every byte holds before the call.
-    """
-
-    size_bytes: int
-    fill: int = 0xA5
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Which kernel a guest runs, and in what.
-
-    Attributes:
-        spec: what the user asked for.
-        arch: what the kernel was built for.
-        version: its version.
-        release: what `uname -r` says.
-        accelerator: "tcg" or "kvm".
-        cpu: the processor model as QEMU spells it.
-        qemu: the emulator's version, (0, 0) where there is none.
-        reason: why that accelerator.
-    """
-
-    spec: str
-    arch: Arch
-    version: KernelVersion
-    release: str
-    accelerator: str
-    cpu: str
-    qemu: QemuVersion = (0, 0)
-    reason: str = ""
-
-    def __str__(self) -> str:
-        """Return it in one line."""
-        return f"Linux {self.release} ({self.arch}) on {self.cpu} by {self.accelerator}"
-
-
-Argument = int | bytes | Buffer
 
 
 class Guest:
@@ -151,9 +104,11 @@ class Guest:
             GuestError: the executor died, or the kernel did.
         """
         program = Program()
-        call, buffers = self._lay_out(program, entry, number, arguments, registers)
-        program.call(call)
-        for address, buffer in buffers:
+        layout = lay_out(program, arguments)
+        code = self.table(entry).number(number) if isinstance(number, str) else number
+        label = f"{number}({', '.join(map(show, arguments))}) by {entry}"
+        program.call(Call.of(entry, code, layout.values, label, **registers))
+        for address, buffer in layout.buffers:
             program.read(address, buffer.size_bytes)
         results = self.run(entry.abi, program, timeout_s)
         memory = tuple(r for r in results if isinstance(r, bytes))
@@ -335,37 +290,6 @@ class Guest:
             self._start[abi] = self.about(abi).start
         return self._start[abi]
 
-    def _lay_out(
-        self,
-        program: Program,
-        entry: EntryPath,
-        number: int | str,
-        arguments: tuple[Argument, ...],
-        registers: dict[str, int],
-    ) -> tuple[Call, list[tuple[int, Buffer]]]:
-        """Give each argument that is memory a place in the arena, and say how it gets there."""
-        if len(arguments) > _MOST_ARGUMENTS:
-            raise DeclarationError(f"a call takes six arguments at most, got {len(arguments)}")
-        values: list[int] = []
-        buffers: list[tuple[int, Buffer]] = []
-        address = ARENA.start
-        for argument in arguments:
-            if isinstance(argument, int):
-                values.append(argument)
-                continue
-            values.append(address)
-            if isinstance(argument, Buffer):
-                program.fill(address, argument.size_bytes, argument.fill)
-                buffers.append((address, argument))
-                size = argument.size_bytes
-            else:
-                program.write(address, argument)
-                size = len(argument)
-            address += (size + _ALIGNMENT) // _ALIGNMENT * _ALIGNMENT
-        code = self.table(entry).number(number) if isinstance(number, str) else number
-        label = f"{number}({', '.join(_show(a) for a in arguments)}) by {entry}"
-        return Call.of(entry, code, tuple(values), label, **registers), buffers
-
     def _deadline(self, phase: str) -> Deadline:
         return Deadline.after(self._patience.request_s, phase)
 
@@ -396,11 +320,3 @@ def _pack(calls: Sequence[Call]) -> Iterator[Program]:
             program = Program()
         program.call(call)
     yield program
-
-
-def _show(argument: Argument) -> str:
-    if isinstance(argument, bytes):
-        return repr(argument)[1:]
-    if isinstance(argument, Buffer):
-        return f"buffer of {argument.size_bytes}"
-    return hex(argument) if abs(argument) > _MANY else str(argument)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.agent.calls import Outcome
-from harness.agent.guest import Identity
+from harness.agent.identity import Identity
 from harness.arch import Abi
 
 WIDTH = 100

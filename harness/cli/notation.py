@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from harness.agent.guest import Argument, Buffer
+from harness.agent.arguments import Argument, Buffer
 from harness.arch import Abi
 from harness.errors import DeclarationError
 from harness.landscape import ARENA, HOLE, REGIONS

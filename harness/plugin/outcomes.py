@@ -14,7 +14,8 @@ import pytest
 from _pytest._code.code import TerminalRepr
 
 import harness
-from harness.agent.guest import Guest, Identity
+from harness.agent.guest import Guest
+from harness.agent.identity import Identity
 from harness.errors import OutcomeKind, TrapgateError
 from harness.machine.console import last_lines
 

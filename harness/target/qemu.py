@@ -11,7 +11,8 @@ from dataclasses import replace
 from harness.agent.channel import ChannelBroken, ChannelSilent, Port, Window
 from harness.agent.client import AgentClient
 from harness.agent.frames import FrameStream
-from harness.agent.guest import Guest, Identity
+from harness.agent.guest import Guest
+from harness.agent.identity import Identity
 from harness.build.initramfs import build_initramfs
 from harness.deadline import Deadline, Patience
 from harness.errors import DeclarationError
