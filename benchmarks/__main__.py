@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import calls, cold_start, suite, virtme
+from benchmarks import calls, clones, cold_start, suite, virtme
 from benchmarks.figure import Figure
 from benchmarks.host import describe_host
 from harness.errors import TrapgateError
@@ -17,6 +17,7 @@ from harness.errors import TrapgateError
 FIGURES = {
     "cold-start": cold_start.measure,
     "calls": calls.measure,
+    "clones": clones.measure,
     "suite": suite.measure,
     "virtme": virtme.measure,
 }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import mmap
 import select
 import socket
+import time
 from typing import Protocol
 
 from harness.deadline import Deadline
@@ -134,16 +135,21 @@ class Window:
             self._port.send(_KNOCK, deadline)
 
     def receive(self, deadline: Deadline) -> bytes:
-        """Return the bytes that have come, at least one."""
-        spins = 0
-        knock_at = deadline.remaining_s - _KNOCK_AGAIN_S
+        """Return the bytes that have come, at least one.
+
+        Silence is met with a knock, and then with ever rarer ones: an agent that is said to look
+        may have gone to sleep as its state was saved, and one that is at work does not mind.
+        """
+        spins, patience_s = 0, _KNOCK_AGAIN_S
+        knock_at = time.monotonic() + patience_s
         while not (waiting := self._waiting()):
             spins += 1
             if spins > _SPINS:
                 self._pause(deadline)
-            if deadline.remaining_s < knock_at and not self._words[AGENT_LOOKS]:
+            if time.monotonic() > knock_at:
                 self._port.send(_KNOCK, deadline)
-                knock_at = deadline.remaining_s - _KNOCK_AGAIN_S
+                patience_s *= 2
+                knock_at = time.monotonic() + patience_s
         taken = self._words[TO_HOST_TAKEN]
         at = taken % RING_BYTES
         now = min(waiting, RING_BYTES - at)
