@@ -88,6 +88,19 @@ def write_to(guest: Guest, path: str, content: bytes) -> int:
     return guest.call(entry, "write", descriptor, content, len(content)).value
 
 
+def ask_on(guest: Guest, within_s: float = 20.0) -> None:
+    """Ask until the guest does not answer any more: its end may take a moment."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        guest.call(native(guest), "getpid", timeout_s=2)
+
+
+def write_and_ask(guest: Guest, path: str, content: bytes) -> None:
+    """Write what is to end the guest, and ask until it does not answer."""
+    write_to(guest, path, content)
+    ask_on(guest)
+
+
 def put_into_window(guest: Guest, content: bytes, promised: int | None = None) -> None:
     """Have a program in a 64-bit guest put bytes among the agent's own; say they are `promised`."""
     window = f"/sys/bus/pci/devices/{wire.WINDOW_DEVICE}/resource2".encode() + b"\0"

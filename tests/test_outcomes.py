@@ -14,6 +14,7 @@ import pytest
 from live import (
     TCG,
     X86_64,
+    ask_on,
     eventually,
     is_there,
     machine_of,
@@ -21,6 +22,7 @@ from live import (
     own_guest,
     put_into_window,
     trapgate,
+    write_and_ask,
     write_to,
 )
 from planting import HANG, OOPS, TRIPLE_FAULT, Bug, plant, returning
@@ -86,7 +88,7 @@ def test_a_triple_fault_is_a_panic(tmp_path: Path) -> None:
 
 def test_a_guest_that_switches_itself_off_is_lost() -> None:
     with own_guest() as guest, pytest.raises(GuestLost, match="switched itself off"):
-        write_to(guest, "/proc/sysrq-trigger", b"o")
+        write_and_ask(guest, "/proc/sysrq-trigger", b"o")
 
 
 def test_an_oops_is_a_splat_and_the_guest_lives_on(tmp_path: Path) -> None:
@@ -121,7 +123,7 @@ def test_a_killed_qemu_is_lost_and_no_finding() -> None:
     with own_guest() as guest:
         machine_of(guest).process.process.kill()
         with pytest.raises(GuestLost, match=r"^qemu was killed by signal 9") as caught:
-            guest.call(SYSCALL, "getpid")
+            ask_on(guest)
         assert caught.value.kind is OutcomeKind.LOST
         assert not isinstance(caught.value, GuestError)
 
@@ -167,7 +169,7 @@ def test_a_guest_that_speaks_out_of_turn_is_lost(spec: str) -> None:
     with own_guest(spec) as guest:
         said = "over the port instead of the window"
         with pytest.raises(GuestLost, match=said):
-            write_to(guest, "/dev/ttyS1", b"hello, I am no frame at all")
+            write_and_ask(guest, "/dev/ttyS1", b"hello, I am no frame at all")
 
 
 def test_a_ring_that_overflows_is_lost() -> None:
