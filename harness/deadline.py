@@ -46,14 +46,12 @@ class Patience:
         boot_s: from there to the agent's hello.
         call_s: one program of calls.
         request_s: anything else the agent is asked.
-        end_s: until QEMU is gone after it was told to go.
     """
 
     start_s: float = 20.0
     boot_s: float = 30.0
     call_s: float = 5.0
     request_s: float = 10.0
-    end_s: float = 3.0
 
     def scaled(self, factor: float) -> Patience:
         """Return the same with every phase `factor` times as long."""
@@ -62,5 +60,4 @@ class Patience:
             self.boot_s * factor,
             self.call_s * factor,
             self.request_s * factor,
-            self.end_s,
         )
