@@ -64,11 +64,3 @@ def test_a_guest_gets_an_agent_and_its_executors(arch: Arch) -> None:
     assert executables <= entries.keys()
     assert all(stat.S_IMODE(entries[name].mode) == 0o755 for name in executables)
     assert build_initramfs(arch) == built
-
-
-def test_what_is_added_makes_another_archive() -> None:
-    arch = ARCHES["i386"]
-    plain = build_initramfs(arch)
-    added = build_initramfs(arch, [folder("bin"), program("bin/mine", b"mine")])
-    assert added.path != plain.path
-    assert "bin/mine" in {entry.path for entry in read_newc(added.path.read_bytes())}

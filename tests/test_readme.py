@@ -16,8 +16,7 @@ import pytest
 from readme import README, Step, examples, kernel_table, steps, updated
 
 from harness.arch import ABIS, Abi
-from harness.build.programs import Recipe, _compile, build_programs
-from harness.tools import require_tool
+from harness.build.programs import build_program, recipe_of_probe
 
 pytestmark = pytest.mark.xdist_group("readme")
 
@@ -96,10 +95,7 @@ def test_every_file_that_is_shown_is_tried() -> None:
 def test_the_probe_builds(abi: Abi, tmp_path: Path) -> None:
     source = tmp_path / Path(PROBE).name
     source.write_text(examples()[PROBE], encoding="utf-8")
-    shutil.copy(build_programs(abi) / "facts.h", tmp_path)
-    recipe = Recipe("probe.steady_getpid", (str(source), "lib/report.c", "lib/vdso.c"))
-    _compile(recipe, abi, require_tool("cc"), tmp_path)
-    assert (tmp_path / recipe.name).is_file()
+    assert build_program(recipe_of_probe(source, abi), abi).is_file()
 
 
 def test_it_can_be_read_in_one_sitting() -> None:

@@ -8,7 +8,7 @@
  * child, of which nobody wants to hear: it ends here, before it can write to a stack that it may
  * share with its parent (vfork).
  *
- * in:   own_stack as ENTRY_PATH left it, `after`, own_thread
+ * in:   own_stack as ENTRY_PATH left it, `after`, own_thread (0: children may live)
  * out:  ebx esi edi ebp as C wants them, clean flags
  * uses: eax ebx esp
  */
@@ -16,6 +16,8 @@
 leave_entry:
 	cmpl	$0, after + SLOT(REG_EAX)
 	jne	1f
+	cmpl	$0, own_thread
+	je	1f
 	movl	$NR_gettid, %eax
 	int	$0x80
 	cmpl	own_thread, %eax

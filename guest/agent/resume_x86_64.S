@@ -8,7 +8,7 @@
  * child, of which nobody wants to hear: it ends here, before it can write to a stack that it may
  * share with its parent (vfork).
  *
- * in:   own_stack as ENTRY_PATH left it, `after`, own_thread
+ * in:   own_stack as ENTRY_PATH left it, `after`, own_thread (0: children may live)
  * out:  rbx rbp r12-r15 as C wants them, clean flags
  * uses: rax rcx rdi r11 rsp
  */
@@ -16,6 +16,8 @@
 leave_entry:
 	cmpq	$0, after + SLOT(REG_RAX)
 	jne	1f
+	cmpq	$0, own_thread
+	je	1f
 	movl	$NR_gettid, %eax
 	syscall
 	cmpq	own_thread, %rax

@@ -7,6 +7,9 @@
 
 void report(const char *name, u64 value);
 
+/* The probe's argument number `place`, from 1; 0 where it was given fewer. */
+u64 argument(const uptr *stack, u32 place);
+
 /* A value of the auxiliary vector (getauxval(3)); 0 where there is none. */
 uptr auxiliary(const uptr *stack, uptr type);
 

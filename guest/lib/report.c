@@ -26,6 +26,16 @@ void report(const char *name, u64 value)
 	write_all(1, line, length + 18);
 }
 
+u64 argument(const uptr *stack, u32 place)
+{
+	const char *digit = place < stack[0] ? (const char *)stack[1 + place] : "";
+	u64 value = 0;
+
+	for (; *digit; digit++)
+		value = value << 4 | (u64)(*digit <= '9' ? *digit - '0' : *digit - 'a' + 10);
+	return value;
+}
+
 uptr auxiliary(const uptr *stack, uptr type)
 {
 	const uptr *at = stack + 1 + stack[0] + 1;

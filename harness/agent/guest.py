@@ -18,6 +18,7 @@ from harness.agent.client import AgentClient, Exit
 from harness.agent.identity import Identity
 from harness.agent.program import Program
 from harness.arch import Abi
+from harness.build.programs import build_program, probe_recipe
 from harness.cpu import Cpu, why_unavailable
 from harness.deadline import Deadline, Patience
 from harness.entry import EntryPath
@@ -76,6 +77,7 @@ class Guest:
         self._cpu: Cpu | None = None
         self._log: list[str] = []
         self._kept = ""
+        self._brought: set[str] = set()
 
     def __repr__(self) -> str:
         """Return which kernel this is, for assertions that failed."""
@@ -249,15 +251,29 @@ class Guest:
         with self._explained():
             return self._client.execute(argv, environment or {}, timeout_s, deadline, on_output)
 
-    def probe(self, abi: Abi, name: str, *, timeout_s: float = 60.0) -> dict[str, int]:
+    def probe(self, abi: Abi, name: str, *numbers: int, timeout_s: float = 60.0) -> dict[str, int]:
         """Run a probe (`guest/probes/NAME.c`) as a program of `abi`, and return what it reports.
 
+        Args:
+            abi: what it is compiled for.
+            name: the probe's.
+            numbers: its arguments, which it reads with `argument()`.
+            timeout_s: how long it may take.
+
         Raises:
+            DeclarationError: there is no such probe.
             GuestError: the probe did not end by itself with status 0.
         """
-        end, output, _ = self.execute([f"/probes/{name}.{abi}"], timeout_s=timeout_s)
+        path = f"/probes/{name}.{abi}"
+        if path not in self._brought:
+            program = build_program(probe_recipe(name, abi), abi)
+            self.write_file(path, program.read_bytes(), mode=0o755)
+            self._brought.add(path)
+        argv = [path, *(f"{number & abi.mask:x}" for number in numbers)]
+        end, output, _ = self.execute(argv, timeout_s=timeout_s)
         if end.status or end.timed_out:
-            raise GuestError(f"probe {name} of {abi} ended with status {end.status}")
+            said = "was ended after its time" if end.timed_out else f"ended with {end.status}"
+            raise GuestError(f"probe {name} of {abi} {said}", evidence=output.decode())
         lines = (line.rpartition(" ") for line in output.decode().splitlines())
         return {key: int(value, 16) for key, _, value in lines}
 

@@ -8,13 +8,12 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.arch import Abi, Arch
+from harness.arch import Arch
 from harness.build.cpio import Entry, character_device, folder, program, write_newc
-from harness.build.programs import build_programs
+from harness.build.programs import agent_recipe, build_program, executor_recipe
 from harness.kernels.assembly import translated
 from harness.places import cache_dir
 
@@ -34,17 +33,16 @@ class Initramfs:
     sha256: str
 
 
-def build_initramfs(arch: Arch, extra: Iterable[Entry] = ()) -> Initramfs:
+def build_initramfs(arch: Arch) -> Initramfs:
     """Pack what a guest of `arch` starts with, and keep it under its hash for some days.
 
     Args:
         arch: the kernel's; its executors for every ABI go in.
-        extra: files and folders beyond ours; may be empty.
 
     Raises:
         HostError: the guest's programs cannot be compiled, or the cache cannot be written.
     """
-    archive = write_newc([*_base(arch), *extra])
+    archive = write_newc(_base(arch))
     sha256 = hashlib.sha256(archive).hexdigest()
     path = cache_dir() / "initramfs" / f"{arch}-{sha256[:16]}.cpio"
     with translated(path):
@@ -61,7 +59,7 @@ def _keep(path: Path, archive: bytes) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove archives that nobody has used for days: users' programs make one each."""
+    """Remove archives that nobody has used for days: each version of ours makes one."""
     for path in folder.glob("*.cpio"):
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mtime < time.time() - _KEPT_S:
@@ -69,26 +67,18 @@ def _sweep(folder: Path) -> None:
 
 
 def _base(arch: Arch) -> list[Entry]:
-    programs = {abi: build_programs(abi) for abi in arch.abis}
     executors = [
-        program(f"executor.{abi}", (built / "executor").read_bytes())
-        for abi, built in programs.items()
+        program(f"executor.{abi}", build_program(executor_recipe(abi), abi).read_bytes())
+        for abi in arch.abis
     ]
     return [
         folder("dev"),
         character_device("dev/console", 5, 1),
-        program("init", (programs[arch.abi] / "agent").read_bytes()),
+        program("init", build_program(agent_recipe(), arch.abi).read_bytes()),
         *executors,
         folder("bin"),
         folder("probes"),
-        *_probes(programs),
     ]
-
-
-def _probes(programs: dict[Abi, Path]) -> Iterator[Entry]:
-    for abi, built in programs.items():
-        for path in sorted(built.glob("probe.*")):
-            yield program(f"probes/{path.name.removeprefix('probe.')}.{abi}", path.read_bytes())
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -3,10 +3,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.kernels import KernelSource
 from harness.machine.plan import MachineOptions
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What a scenario wants different about the machine it asks in.
+
+    Attributes:
+        cpu: a processor model of QEMU's, empty for the configuration's own.
+        append: more kernel parameters, separated by spaces; may be empty.
+        arch: the only kernels that it is meant for, by their architecture's name; empty for all.
+    """
+
+    cpu: str = ""
+    append: str = ""
+    arch: str = ""
+
+
+PLAIN = Variation()
 
 
 @dataclass(frozen=True)
@@ -15,16 +33,32 @@ class Configuration:
 
     Attributes:
         source: the kernel.
-        options: the machine.
+        given: the machine that the user chose.
+        variation: what a scenario changes about it.
     """
 
     source: KernelSource
-    options: MachineOptions
+    given: MachineOptions
+    variation: Variation = PLAIN
+
+    @property
+    def options(self) -> MachineOptions:
+        """The machine that is started."""
+        return replace(
+            self.given,
+            cpu=self.variation.cpu or self.given.cpu,
+            append=(*self.given.append, *self.variation.append.split()),
+        )
+
+    @property
+    def plain(self) -> Configuration:
+        """The same without what a scenario changes."""
+        return replace(self, variation=PLAIN)
 
     @property
     def id(self) -> str:
         """A short name for test identifiers and for xdist's groups."""
-        return "-".join(filter(None, (self.source.id, self.options.cpu)))
+        return "-".join(filter(None, (self.source.id, self.options.cpu, self.variation.append)))
 
     def named_in(self, nodeid: str) -> bool:
         """Tell whether a test's identifier is one of this configuration, which it begins with."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from harness.agent.guest import Guest
 from harness.arch import ABIS, Abi
 from harness.entry import ENTRY_PATHS, EntryPath, find_entry_path
 from harness.errors import DeclarationError
-from harness.plugin.configuration import Configuration
+from harness.plugin.configuration import PLAIN, Configuration, Variation
 from harness.pointers import BadPointer, bad_pointers
 from harness.suggest import nearest
 from harness.version import KernelVersion
@@ -21,6 +22,7 @@ MARKERS = (
     "abis(*names): the ABIs that a scenario is asked for; all that the kernel runs without it",
     "needs(arch=, since=, before=): the kernels that a scenario is about",
     "known(says, arch=, since=, before=): an error of those kernels, which is not provoked there",
+    "machine(cpu=, append=, arch=): ask in this machine instead of the plain one; repeatable",
     "pristine: the scenario needs a kernel that no other has touched",
     "claim(number): the numbered textbook claim that a scenario decides",
     "xdist_group(name): tests that pytest-xdist gives to one worker",
@@ -40,10 +42,36 @@ def parametrize(metafunc: pytest.Metafunc, configurations: Iterable[Configuratio
             id="-".join(text for text, _ in row),
             marks=pytest.mark.xdist_group(configuration.id),
         )
-        for configuration in configurations
+        for configuration in _varied(metafunc.definition, configurations)
         for row in _rows(metafunc.definition, configuration, names)
     ]
     metafunc.parametrize(names, rows, scope="session")
+
+
+def _varied(
+    definition: pytest.Function, configurations: Iterable[Configuration]
+) -> Iterator[Configuration]:
+    """Yield every configuration in each of the machines that a scenario wants, once."""
+    variations = [_variation(mark) for mark in definition.iter_markers("machine")] or [PLAIN]
+    varied = (
+        replace(configuration, variation=variation)
+        for configuration in configurations
+        for variation in reversed(variations)
+        if variation.arch in ("", configuration.source.arch.name)
+    )
+    yield from {configuration.id: configuration for configuration in varied}.values()
+
+
+def _variation(mark: pytest.Mark) -> Variation:
+    """Read a mark.
+
+    Raises:
+        DeclarationError: it says something else than cpu, append and arch.
+    """
+    try:
+        return Variation(*mark.args, **mark.kwargs)
+    except TypeError as error:
+        raise DeclarationError(f"the mark machine takes cpu, append and arch: {error}") from error
 
 
 def unmet_need(item: pytest.Item, guest: Guest) -> str:

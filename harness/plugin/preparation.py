@@ -158,11 +158,10 @@ def _wanted(
     items: Iterable[pytest.Item], known: Iterable[Configuration]
 ) -> Iterable[Configuration]:
     """Return the configurations that collected tests ask for, in the order of the options."""
-    asked = {
-        item.callspec.params["configuration"]
+    parameters = (
+        item.callspec.params.get("configuration")
         for item in items
-        if isinstance(item, pytest.Function)
-        and hasattr(item, "callspec")
-        and "configuration" in item.callspec.params
-    }
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+    )
+    asked = {asked.plain for asked in parameters if isinstance(asked, Configuration)}
     return [configuration for configuration in known if configuration in asked]
