@@ -108,5 +108,7 @@ TO_GUEST, TO_HOST = 4096, 4096 + RING_BYTES
 TO_GUEST_PUT, TO_GUEST_TAKEN, TO_HOST_PUT, TO_HOST_TAKEN, AGENT_LOOKS = range(5)
 """Words at the window's start: bytes put into and taken out of each ring so far, modulo 2**32, and
 whether the agent looks into the window by itself."""
-WINDOW_LOOKS = 2000
+AGENT_CLOCK = 64
+"""Where in the window the agent leaves its time stamp counter at each answer: u64."""
+WINDOW_LOOKS = 150
 """How often an idle agent looks before it sleeps until a byte comes over the serial port."""

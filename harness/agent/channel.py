@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import select
 import socket
 import time
@@ -24,6 +25,7 @@ from harness.wire import (
 )
 
 _CHUNK = 1 << 16
+_WORD_BYTES = 4
 _WORD = 1 << 32
 _SPINS = 20
 _PAUSE_MS = 0.2
@@ -156,6 +158,11 @@ class Window:
         piece = self._memory[TO_HOST + at : TO_HOST + at + now]
         self._words[TO_HOST_TAKEN] = (taken + now) % _WORD
         return piece
+
+    @staticmethod
+    def is_looked_into(descriptor: int) -> bool:
+        """Tell whether the agent of a stopped machine was looking, given the window's file."""
+        return os.pread(descriptor, _WORD_BYTES, AGENT_LOOKS * _WORD_BYTES) != bytes(_WORD_BYTES)
 
     def _waiting(self) -> int:
         waiting = (self._words[TO_HOST_PUT] - self._words[TO_HOST_TAKEN]) % _WORD

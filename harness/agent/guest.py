@@ -57,6 +57,7 @@ class Guest:
     Attributes:
         identity: which kernel this is.
         usable: whether it can still be asked; False after it panicked, hung or was lost.
+        touched: whether anything has been asked of it since it was settled.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Guest:
     ) -> None:
         self.identity = identity
         self.usable = True
+        self.touched = False
         self._client = client
         self._carrier = carrier
         self._patience = patience
@@ -168,6 +170,7 @@ class Guest:
         (error,) = self.run(self.identity.arch.abi, program)
         if error:
             raise HostError(f"a restored guest cannot be settled: errno {error!r}")
+        self.touched = False
 
     @property
     def cpu(self) -> Cpu:
@@ -312,6 +315,7 @@ class Guest:
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn a channel's trouble into what really happened; forget executors that died."""
+        self.touched = True
         try:
             yield
         except (ChannelBroken, ChannelSilent) as error:

@@ -66,16 +66,27 @@ def _sweep(folder: Path) -> None:
                 path.unlink()
 
 
+def guest_programs(arch: Arch) -> tuple[bytes, ...]:
+    """Return the files that run in every guest of `arch`: the agent, and its executors.
+
+    Raises:
+        HostError: they cannot be compiled, or the cache cannot be written.
+    """
+    executors = [build_program(executor_recipe(abi), abi) for abi in arch.abis]
+    paths = (build_program(agent_recipe(), arch.abi), *executors)
+    return tuple(path.read_bytes() for path in paths)
+
+
 def _base(arch: Arch) -> list[Entry]:
-    executors = [
-        program(f"executor.{abi}", build_program(executor_recipe(abi), abi).read_bytes())
-        for abi in arch.abis
-    ]
+    agent, *executors = guest_programs(arch)
     return [
         folder("dev"),
         character_device("dev/console", 5, 1),
-        program("init", build_program(agent_recipe(), arch.abi).read_bytes()),
-        *executors,
+        program("init", agent),
+        *(
+            program(f"executor.{abi}", content)
+            for abi, content in zip(arch.abis, executors, strict=True)
+        ),
         folder("bin"),
         folder("probes"),
     ]

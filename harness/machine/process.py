@@ -38,6 +38,7 @@ class QemuProcess:
     Attributes:
         frames: the host's end of the second serial port.
         window: a descriptor of the memory that host and guest share.
+        devices: a descriptor of what the machine is to load, a copy of its origin's; 0 for none.
         process: the process itself.
     """
 
@@ -49,23 +50,20 @@ class QemuProcess:
         self.window = _memory("window", WINDOW_BYTES)
         self._console = _unlinked_file("console")
         self._errors = _unlinked_file("qemu")
+        self._forgotten = 0
         self.frames, frames_there = socket.socketpair()
         monitor_here, monitor_there = socket.socketpair()
         self._monitor_socket = monitor_here
         self._loop = asyncio.new_event_loop()
         with _current(self._loop):
             self._monitor = QEMUMonitorProtocol(monitor_here)
-        with (
-            frames_there,
-            monitor_there,
-            _write_only(self._console) as console,
-            _copied(origin.devices) as snapshot,
-        ):
-            wiring = _inherited(
-                console, frames_there.fileno(), monitor_there.fileno(), self.window, snapshot
-            )
-            descriptors = [console, frames_there.fileno(), monitor_there.fileno(), self.window]
-            self.process = self._spawn(wiring, [*descriptors, *([snapshot] if snapshot else [])])
+        self.devices = _copy(origin.devices) if origin.devices else 0
+        with frames_there, monitor_there, _write_only(self._console) as console:
+            frames, monitor = frames_there.fileno(), monitor_there.fileno()
+            wiring = _inherited(console, frames, monitor, self.window, self.devices)
+            descriptors = [console, frames, monitor, self.window]
+            descriptors += [self.devices] if self.devices else []
+            self.process = self._spawn(wiring, descriptors)
 
     def _spawn(self, wiring: Wiring, descriptors: list[int]) -> subprocess.Popen[bytes]:
         """Start QEMU so that it dies when we do, however we die."""
@@ -137,10 +135,15 @@ class QemuProcess:
             while self.frames.recv(_DRAINED_BYTES, socket.MSG_DONTWAIT):
                 pass
 
+    def forget_console(self) -> None:
+        """Leave what the kernel has printed so far out of the console's text from now on."""
+        self._forgotten = os.fstat(self._console.fileno()).st_size
+
     def console_text(self) -> str:
         """Return all that the kernel has printed so far."""
         size = os.fstat(self._console.fileno()).st_size
-        return os.pread(self._console.fileno(), size, 0).decode(errors="replace")
+        text = os.pread(self._console.fileno(), size - self._forgotten, self._forgotten)
+        return text.decode(errors="replace")
 
     def error_text(self) -> str:
         """Return what QEMU itself has complained of."""
@@ -162,9 +165,9 @@ class QemuProcess:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        if self.window >= 0:
-            os.close(self.window)
-            self.window = -1
+        for descriptor in filter(None, (self.window, self.devices)):
+            os.close(descriptor)
+        self.window = self.devices = 0
         with contextlib.suppress(Exception):
             self._monitor.close()
         self._loop.close()
@@ -215,18 +218,11 @@ def _memory(purpose: str, size_bytes: int) -> int:
     return descriptor
 
 
-@contextlib.contextmanager
-def _copied(path: Path | None) -> Iterator[int]:
-    """Give a descriptor of a copy in memory, 0 for no path: loading a state writes to its file."""
-    if path is None:
-        yield 0
-        return
+def _copy(path: Path) -> int:
+    """Return a descriptor of a copy in memory: loading a state writes to its file."""
     descriptor = _memory("devices", 0)
-    try:
-        os.write(descriptor, path.read_bytes())
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    os.write(descriptor, path.read_bytes())
+    return descriptor
 
 
 def _unlinked_file(purpose: str) -> IO[bytes]:

@@ -3,48 +3,64 @@
 
 A clone's memory is a private mapping of the state's file. What it has written to since stands out
 in /proc/PID/pagemap: such a page is no longer the file's. Those pages get the file's bytes back,
-the devices are loaded once more, and the guest never knows. No process is started for it.
+the devices are loaded once more, and the guest never knows. No process is started for it, and what
+TCG has translated stays, unless a page with code was among the written ones.
 Source: Documentation/admin-guide/mm/pagemap.rst (6.1).
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-from array import array
-from collections.abc import Iterator
+import re
+import struct
+from collections.abc import Collection
 from pathlib import Path
 
 from harness.errors import HostError
 from harness.landscape import PAGE
 from harness.machine.process import QemuProcess
 from harness.machine.snapshot import load_devices
+from harness.machine.vmstate import SavedDevices, read_saved_devices
+from harness.wire import AGENT_CLOCK
 
-_PRESENT = 1 << 63
-_SWAPPED = 1 << 62
-_OF_THE_FILE = 1 << 61
+_PRESENT, _SWAPPED, _OF_THE_FILE = 0x80, 0x40, 0x20
 _ENTRY_BYTES = 8
+_WRITTEN = re.compile(
+    b"[%s]+"
+    % b"".join(
+        re.escape(bytes([flags]))
+        for flags in range(256)
+        if flags & (_PRESENT | _SWAPPED) and not flags & _OF_THE_FILE
+    )
+)
+_CLOCK = struct.Struct("<Q")
+_LONGEST = 1 << 50
+"""More ticks than any guest lives for: several days of any processor's."""
 
 
 class Rewinder:
-    """Knows where in a QEMU process the guest's memory is.
+    """Knows where in a QEMU process the guest's memory is, and what its devices were.
 
     Args:
         process: a machine that was started from a state.
+        code: the numbers of the state's pages that hold code.
 
     Raises:
         HostError: this host does not let us look into the process.
     """
 
-    def __init__(self, process: QemuProcess) -> None:
+    def __init__(self, process: QemuProcess, code: Collection[int]) -> None:
         assert process.origin.ram  # noqa: S101 - only clones are taken back
         self._process = process
+        self._code = frozenset(code)
+        self._saved = _read_saved(process)
+        self._tsc_offset = 0
         folder = Path(f"/proc/{process.process.pid}")
         self._start, self._pages = _find_mapping(folder / "maps", process.origin.ram)
-        self._files = [
-            os.open(folder / "pagemap", os.O_RDONLY),
-            os.open(folder / "mem", os.O_RDWR),
-            os.open(process.origin.ram, os.O_RDONLY),
-        ]
+        self._pagemap = os.open(folder / "pagemap", os.O_RDONLY)
+        self._memory = os.open(folder / "mem", os.O_RDWR)
+        self._ram = os.open(process.origin.ram, os.O_RDONLY)
 
     def rewind(self) -> None:
         """Stop the machine, give it back its memory and devices, and leave it stopped.
@@ -52,28 +68,60 @@ class Rewinder:
         Raises:
             HostError: QEMU is gone, or could not load its devices.
         """
-        pagemap, memory, ram = self._files
         self._process.ask("stop")
         try:
-            for first, count in _runs(self._find_written(pagemap)):
-                content = os.pread(ram, count * PAGE, first * PAGE)
-                os.pwrite(memory, content, self._start + first * PAGE)
+            written = self._find_written()
+            code = self._code.intersection(itertools.chain(*written))
+            code_changed = any(map(self._is_changed, code))
+            for pages in written:
+                self._write_back(pages)
         except OSError as error:
             raise HostError(f"a machine could not be taken back: {error}") from error
+        if self._saved:
+            self._prepare_devices(self._saved, forget=code_changed)
         load_devices(self._process)
 
     def close(self) -> None:
         """Close what was opened."""
-        for descriptor in self._files:
+        for descriptor in (self._pagemap, self._memory, self._ram):
             os.close(descriptor)
-        self._files.clear()
 
-    def _find_written(self, pagemap: int) -> list[int]:
-        entries = array("Q")
-        wanted = self._pages * _ENTRY_BYTES
-        entries.frombytes(os.pread(pagemap, wanted, self._start // PAGE * _ENTRY_BYTES))
-        there = _PRESENT | _SWAPPED
-        return [n for n, e in enumerate(entries) if e & there and not e & _OF_THE_FILE]
+    def _prepare_devices(self, saved: SavedDevices, *, forget: bool) -> None:
+        """Write what is to be loaded, with the time stamp counter as it was.
+
+        QEMU does not turn that counter back, so its offset has to make up for it.
+        Source: QEMU 7.2, softmmu/cpu-timers.c cpu_get_ticks_locked.
+        """
+        (clock,) = _CLOCK.unpack(os.pread(self._process.window, _CLOCK.size, AGENT_CLOCK))
+        elapsed = clock - saved.ticks if clock else 0
+        if not 0 <= elapsed < _LONGEST:
+            raise HostError(f"the guest's time stamp counter went from {saved.ticks} to {clock}")
+        self._tsc_offset -= elapsed
+        stream = saved.whole if forget or not saved.lean else saved.lean
+        content = stream.with_tsc_offset(self._tsc_offset)
+        os.pwrite(self._process.devices, content, saved.start)
+        os.pwrite(self._process.window, bytes(_CLOCK.size), AGENT_CLOCK)
+
+    def _find_written(self) -> list[range]:
+        """Return runs of pages; of each page's entry, the last byte says what we want to know."""
+        size, at = self._pages * _ENTRY_BYTES, self._start // PAGE * _ENTRY_BYTES
+        flags = os.pread(self._pagemap, size, at)[_ENTRY_BYTES - 1 :: _ENTRY_BYTES]
+        return [range(*run.span()) for run in _WRITTEN.finditer(flags)]
+
+    def _is_changed(self, page: int) -> bool:
+        now = os.pread(self._memory, PAGE, self._start + page * PAGE)
+        return now != os.pread(self._ram, PAGE, page * PAGE)
+
+    def _write_back(self, pages: range) -> None:
+        content = os.pread(self._ram, len(pages) * PAGE, pages.start * PAGE)
+        os.pwrite(self._memory, content, self._start + pages.start * PAGE)
+
+
+def _read_saved(process: QemuProcess) -> SavedDevices | None:
+    """Read what the machine was started from; only TCG forgets, and only TCG's counter goes on."""
+    if process.plan.accelerator != "tcg" or not process.origin.devices:
+        return None
+    return read_saved_devices(process.origin.devices.read_bytes())
 
 
 def _find_mapping(maps: Path, ram: Path) -> tuple[int, int]:
@@ -83,17 +131,3 @@ def _find_mapping(maps: Path, ram: Path) -> tuple[int, int]:
             first, _, last = line.split()[0].partition("-")
             return int(first, 16), (int(last, 16) - int(first, 16)) // PAGE
     raise HostError(f"qemu has not mapped {ram}")
-
-
-def _runs(pages: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield neighbours as one: the first page and how many."""
-    first, count = -1, 0
-    for page in pages:
-        if page == first + count:
-            count += 1
-            continue
-        if count:
-            yield first, count
-        first, count = page, 1
-    if count:
-        yield first, count

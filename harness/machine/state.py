@@ -25,7 +25,7 @@ from harness.machine.plan import MachinePlan
 from harness.places import cache_dir
 from harness.tools import require_tool
 
-_RECIPE = 2
+_RECIPE = 4
 _RAM, _DEVICES = "ram", "devices"
 NOTE = "state.json"
 """The file that says what a state is; written last."""

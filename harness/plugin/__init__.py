@@ -14,11 +14,10 @@ from harness.errors import DeclarationError, KernelSplat, OutcomeKind, TrapgateE
 from harness.machine.console import find_splat, read_trouble
 from harness.plugin import outcomes, preparation
 from harness.plugin.configuration import Configuration
-from harness.plugin.guests import GuestHouse
+from harness.plugin.guests import GuestHouse, Sharing
 from harness.plugin.options import add_options, configurations, supply_of
 from harness.plugin.parameters import MARKERS, known_bug, parametrize, unmet_need
 
-_HOUSE = pytest.StashKey[GuestHouse]()
 _LEASED = pytest.StashKey[Guest]()
 
 
@@ -67,25 +66,46 @@ def guest_house(pytestconfig: pytest.Config) -> Iterator[GuestHouse]:
 @pytest.fixture
 def guest(
     configuration: Configuration, guest_house: GuestHouse, request: pytest.FixtureRequest
-) -> Guest:
-    """Give a running kernel with fresh executors; no test has touched a pristine one."""
-    every = request.config.getoption("--pristine")
-    marked = request.node.get_closest_marker("pristine") is not None
-    leased = guest_house.lease(configuration, pristine=every or marked)
-    request.node.stash[_LEASED] = leased
-    outcomes.note_identity(request.node, leased.identity)
-    unmet = unmet_need(request.node, leased)
-    if unmet:
-        pytest.skip(unmet)
-    bug = known_bug(request.node, leased)
-    if bug:
-        pytest.xfail(bug)
-    return leased
+) -> Iterator[Guest]:
+    """Give a running kernel that no test has touched; many share it where it cannot be cloned."""
+    pristine = request.node.get_closest_marker("pristine") is not None
+    with guest_house.lease(configuration, pristine=pristine) as leased:
+        _present(leased, request.node)
+        yield leased
+
+
+@pytest.fixture(scope="module")
+def sharing(configuration: Configuration, guest_house: GuestHouse) -> Iterator[Sharing]:
+    """Give what holds the one guest of a module's tests."""
+    with Sharing(guest_house, configuration) as shared:
+        yield shared
 
 
 @pytest.fixture
-def entry(entry_path: EntryPath, guest: Guest) -> EntryPath:
+def shared_guest(sharing: Sharing, request: pytest.FixtureRequest) -> Guest:
+    """Give a running kernel that a module's earlier tests have touched, executors included."""
+    leased = sharing.guest()
+    _present(leased, request.node)
+    return leased
+
+
+def _present(leased: Guest, item: pytest.Item) -> None:
+    """Note which kernel a test gets; skip what does not apply to it."""
+    item.stash[_LEASED] = leased
+    outcomes.note_identity(item, leased.identity)
+    unmet = unmet_need(item, leased)
+    if unmet:
+        pytest.skip(unmet)
+    bug = known_bug(item, leased)
+    if bug:
+        pytest.xfail(bug)
+
+
+@pytest.fixture
+def entry(entry_path: EntryPath, request: pytest.FixtureRequest) -> EntryPath:
     """Give one way into the kernel that works there; skip, with the reason, where it does not."""
+    shared = "shared_guest" in request.fixturenames
+    guest: Guest = request.getfixturevalue("shared_guest" if shared else "guest")
     why = guest.why_not_asked(entry_path)
     if why:
         pytest.skip(why)

@@ -1,25 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests for tests: booted when first asked for, kept while usable, replaced when not."""
+"""Guests for tests: a pristine clone for each, or one boot for many where there are no clones."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from harness.agent.guest import Guest
 from harness.errors import TrapgateError
 from harness.kernels import Supply, obtain
 from harness.plugin.configuration import Configuration
+from harness.target.pool import ClonePool
 from harness.target.spring import Spring
 
-_MOST_AT_ONCE = 2
+_MOST_AT_ONCE = 4
+"""Configurations whose machines are kept running."""
+_CLONES = 3
+_STARTERS = 2
 _MOST_FAILURES = 2
 """How often in a row a kernel may fail to boot before it is left alone."""
 
 
+class Host(Protocol):
+    """Where the guests of one configuration are had from."""
+
+    def take(self, *, pristine: bool) -> contextlib.AbstractContextManager[Guest]:
+        """Give a guest for one test; see `GuestHouse.lease`."""
+
+    def close(self) -> None:
+        """End every machine."""
+
+
 class GuestHouse:
-    """Keeps a few guests running, one a configuration.
+    """Gives guests to tests, one after the other.
 
     Args:
         supply: how missing kernels are fetched.
@@ -27,7 +42,7 @@ class GuestHouse:
 
     def __init__(self, supply: Supply) -> None:
         self._supply = supply
-        self._open: dict[Configuration, Lodger] = {}
+        self._open: dict[Configuration, Host] = {}
         self._springs: dict[Configuration, Spring] = {}
         self._failures: dict[Configuration, list[TrapgateError]] = {}
 
@@ -45,41 +60,47 @@ class GuestHouse:
         for configuration in list(self._open):
             self._end(configuration)
 
-    def lease(self, configuration: Configuration, *, pristine: bool = False) -> Guest:
-        """Return a usable guest of that configuration, with fresh executors.
+    @contextlib.contextmanager
+    def lease(self, configuration: Configuration, *, pristine: bool = False) -> Iterator[Guest]:
+        """Give a usable guest of that configuration, which no test has touched.
+
+        Where guests are booted and not cloned, many tests share a boot and each gets fresh
+        executors, since a boot takes seconds.
 
         Args:
             configuration: the kernel and the machine.
-            pristine: whether no test may have touched the kernel before.
+            pristine: whether even then nobody may have touched the kernel before.
 
         Raises:
             HostError: it cannot be started on this host.
             GuestError: its kernel does not boot.
         """
-        known = self._open.get(configuration)
-        if known and not known.renew(pristine=pristine):
-            self._end(configuration)
-        if configuration not in self._open:
-            self._try_boot(configuration)
-        return self._open[configuration].guest
+        with contextlib.ExitStack() as stack:
+            yield self._try(configuration, stack, pristine=pristine)
 
-    def _try_boot(self, configuration: Configuration) -> None:
-        """Boot; what did not come up twice in a row would only cost every test its patience."""
+    def _try(
+        self, configuration: Configuration, stack: contextlib.ExitStack, *, pristine: bool
+    ) -> Guest:
+        """Take; what did not come up twice in a row would only cost every test its patience."""
         failures = self._failures.setdefault(configuration, [])
         if len(failures) >= _MOST_FAILURES:
             last = failures[-1]
             raise type(last)(f"{configuration.id} is not booted again after: {last.message}")
         try:
-            self._boot(configuration)
+            guest = stack.enter_context(self._host(configuration).take(pristine=pristine))
         except TrapgateError as error:
             failures.append(error)
             raise
         failures.clear()
+        return guest
 
-    def _boot(self, configuration: Configuration) -> None:
-        for oldest in list(self._open)[: len(self._open) + 1 - _MOST_AT_ONCE]:
-            self._end(oldest)
-        self._open[configuration] = Lodger(self._spring(configuration))
+    def _host(self, configuration: Configuration) -> Host:
+        if configuration not in self._open:
+            for oldest in list(self._open)[: len(self._open) + 1 - _MOST_AT_ONCE]:
+                self._end(oldest)
+            spring = self._spring(configuration)
+            self._open[configuration] = Cloning(spring) if spring.find_state() else Booting(spring)
+        return self._open[configuration]
 
     def _spring(self, configuration: Configuration) -> Spring:
         if configuration not in self._springs:
@@ -91,36 +112,102 @@ class GuestHouse:
         self._open.pop(configuration).close()
 
 
-class Lodger:
-    """One machine of a house, and the guest that is in it now.
+class Cloning:
+    """A pool of clones, each of which is pristine again before the next test gets it.
 
     Args:
-        spring: where it comes from.
-
-    Attributes:
-        guest: the one that was renewed last.
+        spring: where clones come from.
     """
 
     def __init__(self, spring: Spring) -> None:
-        with contextlib.ExitStack() as stack:
-            self._clone = stack.enter_context(spring.start_clone()) if spring.find_state() else None
-            self.guest = self._clone.guest if self._clone else stack.enter_context(spring.start())
-            self.guest.drain_log()
-            self._stack = stack.pop_all()
+        self._stack = contextlib.ExitStack()
+        pool = ClonePool(spring, size=_CLONES, starters=_STARTERS, eager=False)
+        self._pool = self._stack.enter_context(pool)
 
-    def renew(self, *, pristine: bool) -> bool:
-        """Replace the executors, or the whole guest; False when the machine has to be replaced."""
-        if not self.guest.usable or (pristine and not self._clone):
-            return False
-        try:
-            if pristine and self._clone:
-                self.guest = self._clone.rewind()
-            else:
-                self.guest.renew()
-        except TrapgateError:
-            return False
-        return True
+    @contextlib.contextmanager
+    def take(self, *, pristine: bool) -> Iterator[Guest]:
+        """Give a guest that knows of no test, asked for or not."""
+        del pristine
+        with self._pool.take() as clone:
+            yield clone.guest
+
+    def close(self) -> None:
+        """End every clone."""
+        self._stack.close()
+
+
+class Booting:
+    """One booted machine, replaced when it is of no use any more.
+
+    Args:
+        spring: where boots come from.
+    """
+
+    def __init__(self, spring: Spring) -> None:
+        self._spring = spring
+        self._stack = contextlib.ExitStack()
+        self._guest: Guest | None = None
+
+    @contextlib.contextmanager
+    def take(self, *, pristine: bool) -> Iterator[Guest]:
+        """Give the guest of the running boot with fresh executors, or a new one."""
+        if pristine or not self._renewed():
+            self.close()
+            self._guest = self._stack.enter_context(self._spring.start())
+            self._guest.drain_log()
+        assert self._guest  # noqa: S101
+        yield self._guest
 
     def close(self) -> None:
         """End the machine."""
         self._stack.close()
+        self._guest = None
+
+    def _renewed(self) -> bool:
+        if not self._guest or not self._guest.usable:
+            return False
+        with contextlib.suppress(TrapgateError):
+            self._guest.renew()
+            return True
+        return False
+
+
+class Sharing:
+    """One guest for several tests, replaced only when it is of no use any more.
+
+    Args:
+        house: gives it.
+        configuration: the kernel and the machine.
+    """
+
+    def __init__(self, house: GuestHouse, configuration: Configuration) -> None:
+        self._house = house
+        self._configuration = configuration
+        self._stack = contextlib.ExitStack()
+        self._guest: Guest | None = None
+
+    def __enter__(self) -> Self:
+        """Begin; the guest comes when it is asked for."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the guest back."""
+        self._stack.close()
+
+    def guest(self) -> Guest:
+        """Return the guest, as the last test has left it.
+
+        Raises:
+            HostError: it cannot be started on this host.
+            GuestError: its kernel does not boot.
+        """
+        if not self._guest or not self._guest.usable:
+            self._stack.close()
+            lease = self._house.lease(self._configuration, pristine=True)
+            self._guest = self._stack.enter_context(lease)
+        return self._guest

@@ -35,11 +35,10 @@ def add_options(parser: pytest.Parser) -> None:
         "--kernel-append", action="append", metavar="PARAMETERS", help="more kernel parameters"
     )
     group.addoption(
-        "--pristine",
+        "--boot",
         action="store_true",
-        help="give every test a kernel that no other test has touched, at about twice the time",
+        help="boot, do not clone kept boot states; tests of a kernel then share a boot",
     )
-    group.addoption("--boot", action="store_true", help="boot, do not clone kept boot states")
     group.addoption(
         "--mirror", action="append", metavar="URL", help="a Debian mirror; repeatable, in order"
     )

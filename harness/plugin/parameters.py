@@ -23,7 +23,7 @@ MARKERS = (
     "needs(arch=, since=, before=): the kernels that a scenario is about",
     "known(says, arch=, since=, before=): an error of those kernels, which is not provoked there",
     "machine(cpu=, append=, arch=): ask in this machine instead of the plain one; repeatable",
-    "pristine: the scenario needs a kernel that no other has touched",
+    "pristine: a kernel that no other has touched, even where each has to be booted",
     "claim(number): the numbered textbook claim that a scenario decides",
     "xdist_group(name): tests that pytest-xdist gives to one worker",
 )

@@ -1,47 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clones that wait: started and loaded in the background, to be taken at once."""
+"""Clones that wait: started or taken back in the background, to be had at once."""
 
 from __future__ import annotations
 
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
 from harness.errors import HostError, TrapgateError
 from harness.target.spring import Clone, Spring
 
-_GRACE_S = 30.0
+_GRACE_S = 120.0
 
 
 class ClonePool:
-    """Keeps a few clones of one spring ready: loaded, settled and stopped.
+    """Keeps a few clones of one spring ready: loaded, with the right time, as if nobody had asked.
 
-    QEMU processes die with the thread that started them, so the threads that start them live as
-    long as the pool.
+    A clone that is given back is taken back to its state and waits again; one that is of no use
+    any more is replaced. That happens in the background. QEMU processes die with the thread that
+    started them, so those threads live as long as the pool.
 
     Args:
         spring: where clones come from; its state is made before the pool opens.
-        size: how many wait at most.
-        starters: how many are started at the same time.
+        size: how many there are at most, taken ones included.
+        starters: how many are started or taken back at the same time.
+        eager: whether all of them are started as the pool opens, and not when they are missed.
+        again: whether a clone that is given back waits again; else it is ended and replaced.
 
     Raises:
         HostError: this host cannot keep a state.
     """
 
-    def __init__(self, spring: Spring, size: int = 2, starters: int = 1) -> None:
+    def __init__(
+        self,
+        spring: Spring,
+        size: int = 2,
+        starters: int = 1,
+        *,
+        eager: bool = True,
+        again: bool = True,
+    ) -> None:
         if not spring.find_state():
             raise HostError(f"no pool of clones: {spring.trouble}")
         self._spring = spring
+        self._missing = threading.Semaphore(size)
+        self._eager = size if eager else 0
+        self._again = again
         self._ready: queue.Queue[Clone | TrapgateError] = queue.Queue()
-        self._wanted = threading.Semaphore(size)
-        self._closing = threading.Event()
-        self._doomed: queue.Queue[Clone] = queue.Queue()
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._open: dict[Clone, contextlib.ExitStack] = {}
         self._threads = [
-            threading.Thread(target=self._refill, name="clone pool", daemon=True)
+            threading.Thread(target=self._do_work, name="clone pool", daemon=True)
             for _ in range(starters)
         ]
 
@@ -49,6 +61,8 @@ class ClonePool:
         """Begin to start clones."""
         for thread in self._threads:
             thread.start()
+        for _ in range(self._eager):
+            self._want_one_more()
         return self
 
     def __exit__(
@@ -58,8 +72,11 @@ class ClonePool:
         trace: TracebackType | None,
     ) -> None:
         """End every clone, waiting ones and taken ones."""
-        self._closing.set()
-        self._wanted.release(len(self._threads))
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._work.get_nowait()
+        for _ in self._threads:
+            self._work.put(None)
         for thread in self._threads:
             thread.join()
         for stack in self._open.values():
@@ -77,43 +94,59 @@ class ClonePool:
 
     @contextlib.contextmanager
     def take(self) -> Iterator[Clone]:
-        """Take a clone that waits, and let it run; it is ended when the block is left.
+        """Take a clone that waits; it is given back when the block is left.
 
         Raises:
             HostError: no clone could be started.
         """
+        clone = self._next()
+        try:
+            yield clone
+        finally:
+            self._work.put(lambda: self._take_back(clone))
+
+    def _next(self) -> Clone:
+        if not self.waiting:
+            self._want_one_more()
         try:
             clone = self._ready.get(timeout=_GRACE_S)
         except queue.Empty as error:
             raise HostError(f"no clone within {_GRACE_S:g} s") from error
-        self._wanted.release()
         if isinstance(clone, TrapgateError):
             raise clone
-        try:
-            clone.resume()
-            yield clone
-        finally:
-            clone.kill()
-            self._doomed.put(clone)
+        return clone
 
-    def _refill(self) -> None:
-        """Start what is wanted and clear away what is done with, until the pool closes."""
-        while self._wanted.acquire() and not self._closing.is_set():
-            self._clear_away()
-            self._ready.put(self._start())
+    def _want_one_more(self) -> None:
+        """Have a clone started unless there are enough."""
+        if self._missing.acquire(blocking=False):
+            self._work.put(self._start)
 
-    def _start(self) -> Clone | TrapgateError:
+    def _do_work(self) -> None:
+        while work := self._work.get():
+            work()
+
+    def _start(self) -> None:
         stack = contextlib.ExitStack()
         try:
             clone = stack.enter_context(self._spring.start_clone())
-            clone.pause()
         except TrapgateError as error:
             stack.close()
-            return error
-        self._open[clone] = stack
-        return clone
+            self._missing.release()
+            self._ready.put(error)
+        else:
+            self._open[clone] = stack
+            self._ready.put(clone)
 
-    def _clear_away(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._open.pop(self._doomed.get_nowait()).close()
+    def _take_back(self, clone: Clone) -> None:
+        try:
+            if self._again and clone.guest.usable:
+                if clone.guest.touched:
+                    clone.rewind()
+                self._ready.put(clone)
+                return
+        except TrapgateError:
+            pass  # whatever a test has done to it: the next one gets another
+        self._open.pop(clone).close()
+        self._missing.release()
+        if self._eager or not self.waiting:
+            self._want_one_more()

@@ -11,12 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.agent.channel import Window
 from harness.agent.client import AgentClient
 from harness.agent.guest import Guest
 from harness.arch import ABIS
+from harness.build.initramfs import guest_programs
 from harness.deadline import Deadline
 from harness.errors import HostError
 from harness.kernels.kernel import Kernel
+from harness.machine.codepages import find_code_pages
 from harness.machine.keeping import enforce_limit
 from harness.machine.machine import Machine, start_machine
 from harness.machine.origin import Origin
@@ -46,10 +49,9 @@ Say = Callable[[str], None]
 WINDOW_RESOURCES = f"/sys/bus/pci/devices/{WINDOW_DEVICE}/resource"
 _WINDOW_REGION = 2
 _CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+_STOPS = 20
 _CLOCK_S = 3.0
 _CLOCK_PAUSE_S = 0.05
-_YOUTH_S = 3.0
-"""Long before a kernel takes a jump in time for a lockup (20 s) or a stall (21 s)."""
 
 
 def tell(line: str) -> None:
@@ -155,6 +157,7 @@ class Spring:
             unable = why_unable(machine.process)
             if unable:
                 raise HostError(unable)
+            guest.settle()  # or every clone would patch its kernel as its random pool fills
             await_clock(guest)
             log = guest.drain_log()
             for abi in self._kernel.arch.abis:
@@ -165,10 +168,13 @@ class Spring:
                 "qemu": guest.identity.qemu,
             }
             window = find_window(guest.read_file(WINDOW_RESOURCES).decode())
+            iomem = guest.read_file("/proc/iomem").decode()
             make_container(machine.process, devices)
             records = {abi.name: guest.record(abi).hex() for abi in self._kernel.arch.abis}
+            stop_while_looking(guest, machine)
             save_devices(machine.process)
-            return {"log": log, "records": records, "window": window, **said}
+            code = find_code_pages(iomem, ram, guest_programs(self._kernel.arch))
+            return {"log": log, "records": records, "window": window, "code": code, **said}
 
 
 def await_clock(guest: Guest) -> None:
@@ -180,6 +186,17 @@ def await_clock(guest: Guest) -> None:
     deadline = Deadline.after(_CLOCK_S, "clock source")
     while not deadline.expired and guest.read_file(_CLOCK_SOURCE) != b"tsc\n":
         time.sleep(_CLOCK_PAUSE_S)
+
+
+def stop_while_looking(guest: Guest, machine: Machine) -> None:
+    """Stop a machine while its agent looks into the window: its clones need no knock."""
+    for _ in range(_STOPS):
+        guest.drain_log()
+        machine.process.ask("stop")
+        if Window.is_looked_into(machine.process.window):
+            return
+        machine.process.ask("cont")
+    machine.process.ask("stop")
 
 
 def find_window(resources: str) -> int:
@@ -201,7 +218,6 @@ class Clone:
         self._machine = machine
         self._state = state
         self._rewinder: Rewinder | None = None
-        self._old = Deadline.after(_YOUTH_S, "youth")
         self._guest: Guest | None = None
 
     @property
@@ -218,18 +234,14 @@ class Clone:
     def rewind(self) -> Guest:
         """Take the machine back and return the guest in it, which knows nothing of the last one.
 
-        Only its time stamp counter goes on: QEMU does not turn that back within a process. So the
-        guest finds that time has jumped, and a machine is taken back only while it is young.
-        Source: QEMU 7.2, softmmu/cpu-timers.c cpu_get_ticks_locked.
-
         Raises:
             HostError: it cannot be taken back; the clone is of no use any more.
         """
-        if self._old.expired:
-            raise HostError(f"a machine is not taken back after {_YOUTH_S:g} s")
-        self._rewinder = self._rewinder or Rewinder(self._machine.process)
+        process = self._machine.process
+        self._rewinder = self._rewinder or Rewinder(process, self._state.guest["code"])
         self._rewinder.rewind()
-        self._machine.process.drain_frames()
+        process.drain_frames()
+        process.forget_console()
         return self.settle()
 
     @property

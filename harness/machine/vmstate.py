@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What QEMU has saved of a machine's devices, read so that it can be loaded without forgetting.
+
+A load makes TCG forget all the code that it has translated, since the section `cpu_common` says
+that memory may have changed behind its back; the guest then spends most of its time in
+translation. Who gives each changed page its old bytes back, and knows that no code was among them,
+may leave that section out: the processor's reset before a load has set the same two fields already.
+Where things are is not guessed: a stream ends with a description of itself.
+Source: QEMU 7.2, cpu.c cpu_common_post_load, migration/savevm.c vmstate_save and load_snapshot,
+hw/core/cpu-common.c cpu_common_reset; scripts/analyze-migration.py reads the same description.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+_MAGIC = b"QEVM"
+_DESCRIPTION = b'{"page_size"'
+_FULL, _FOOTER = 4, 0x7E
+_LENGTH = struct.Struct(">I")
+_OFFSET = struct.Struct(">q")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A saved state, as bytes that can be loaded.
+
+    Attributes:
+        content: the bytes.
+        tsc_offset_at: where in them the offset of the time stamp counter is.
+    """
+
+    content: bytes
+    tsc_offset_at: int
+
+    def with_tsc_offset(self, ticks: int) -> bytes:
+        """Return the bytes with another offset."""
+        return (
+            self.content[: self.tsc_offset_at]
+            + _OFFSET.pack(ticks)
+            + self.content[self.tsc_offset_at + _OFFSET.size :]
+        )
+
+
+@dataclass(frozen=True)
+class SavedDevices:
+    """What a container holds.
+
+    Attributes:
+        start: where in the container the stream begins.
+        ticks: what the time stamp counter held when the state was saved.
+        whole: the stream as it was saved.
+        lean: the same without what makes TCG forget, None where that section has to be loaded.
+    """
+
+    start: int
+    ticks: int
+    whole: Stream
+    lean: Stream | None
+
+
+def read_saved_devices(container: bytes) -> SavedDevices | None:
+    """Read a container, None where it is not as we know it.
+
+    Args:
+        container: the file of a snapshot-save, with its one stream in consecutive clusters.
+    """
+    start = container.find(_MAGIC)
+    text_at = container.find(_DESCRIPTION, start)
+    if start < 0 or text_at < 0:
+        return None
+    (length,) = _LENGTH.unpack_from(container, text_at - _LENGTH.size)
+    try:
+        devices = json.loads(container[text_at : text_at + length])["devices"]
+        whole = container[start : text_at + length]
+        common, cpu, timer = (_find(whole, devices, n) for n in ("cpu_common", "cpu", "timer"))
+        offset_at = cpu.field("env.tsc_offset")
+        (ticks,) = _OFFSET.unpack_from(whole, timer.field("cpu_ticks_offset"))
+        (offset,) = _OFFSET.unpack_from(whole, offset_at)
+    except (ValueError, LookupError, TypeError):
+        return None
+    return SavedDevices(
+        start, ticks + offset, Stream(whole, offset_at), _without(common, whole, offset_at)
+    )
+
+
+def _without(common: _Section, whole: bytes, offset_at: int) -> Stream | None:
+    """Leave a section out, unless an interrupt was on its way.
+
+    A processor that was halted goes on as if one had come: the kernel's idle loop looks around.
+    """
+    at = common.field("interrupt_request")
+    if any(whole[at : common.end]):
+        return None
+    size = common.footer_end - common.start
+    content = whole[: common.start] + whole[common.footer_end :] + bytes(size)
+    return Stream(content, offset_at - (size if offset_at > common.start else 0))
+
+
+@dataclass(frozen=True)
+class _Section:
+    """Where one device's section is in a stream.
+
+    Attributes:
+        start: of its header.
+        data: of its first field.
+        end: past its last field; what follows belongs to subsections, or is the footer.
+        description: QEMU's own.
+    """
+
+    start: int
+    data: int
+    end: int
+    description: dict[str, Any]
+
+    @property
+    def footer_end(self) -> int:
+        """Past the footer of a section without subsections."""
+        return self.end + 1 + _LENGTH.size
+
+    def field(self, name: str) -> int:
+        """Return where in the stream a field is.
+
+        Raises:
+            LookupError: there is none.
+        """
+        fields = self.description["fields"]
+        sizes = itertools.accumulate(map(_size, fields), initial=self.data)
+        return next(at for at, f in zip(sizes, fields, strict=False) if f["name"] == name)
+
+
+def _find(stream: bytes, devices: list[dict[str, Any]], name: str) -> _Section:
+    """Find a section by its name, and make sure that it is as long as it says.
+
+    Raises:
+        LookupError: it is not there, not once only, or not as described.
+    """
+    (device,) = (d for d in devices if d["name"] == name)
+    title = bytes([len(name)]) + name.encode()
+    header = title + struct.pack(">II", device["instance_id"], device["version"])
+    at = stream.index(header)
+    start, data = at - 1 - _LENGTH.size, at + len(header)
+    section = _Section(start, data, data + sum(map(_size, device["fields"])), device)
+    if stream.find(header, at + 1) >= 0 or stream[start] != _FULL or not _closes(stream, section):
+        raise LookupError(name)
+    return section
+
+
+def _closes(stream: bytes, section: _Section) -> bool:
+    """Tell whether a footer with the section's own number follows, unless subsections do."""
+    if section.description.get("subsections"):
+        return True
+    number = stream[section.start + 1 : section.start + 1 + _LENGTH.size]
+    return stream[section.end : section.footer_end] == bytes([_FOOTER]) + number
+
+
+def _size(field: dict[str, Any]) -> int:
+    size: int = field["size"] * field.get("array_len", 1)
+    return size
