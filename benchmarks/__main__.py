@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import calls, clones, cold_start, suite, virtme
+from benchmarks import calls, clones, cold_start, memory, soak, suite, virtme
 from benchmarks.figure import Figure
 from benchmarks.host import describe_host
 from harness.errors import TrapgateError
@@ -18,11 +18,14 @@ FIGURES = {
     "cold-start": cold_start.measure,
     "calls": calls.measure,
     "clones": clones.measure,
+    "memory": memory.measure,
+    "soak": soak.measure,
     "suite": suite.measure,
     "virtme": virtme.measure,
 }
 """By name, what measures so many times and returns figures; a new one is a module and a line."""
 
+_LONG = frozenset({"soak"})
 _TIMES = 5
 
 
@@ -33,7 +36,7 @@ def main() -> int:
     print(_heading(host))
     figures: list[Figure] = []
     try:
-        for figure in _measured(options.figures or list(FIGURES), options.times):
+        for figure in _measured(options.figures or _usual(), options.times):
             print(figure.as_markdown(), flush=True)
             figures.append(figure)
     except TrapgateError as error:
@@ -56,7 +59,10 @@ def write(folder: Path, host: Mapping[str, str], figures: Sequence[Figure]) -> N
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=main.__doc__)
     parser.add_argument(
-        "figures", nargs="*", metavar="FIGURE", help=f"{', '.join(FIGURES)}; all without any"
+        "figures",
+        nargs="*",
+        metavar="FIGURE",
+        help=f"{', '.join(FIGURES)}; without any, all but {', '.join(_LONG)}",
     )
     parser.add_argument("--times", type=int, default=_TIMES, help="how often each is measured")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="also write files there")
@@ -70,6 +76,10 @@ def _options() -> argparse.Namespace:
 def _measured(names: Sequence[str], times: int) -> Iterator[Figure]:
     for name in names:
         yield from FIGURES[name](times)
+
+
+def _usual() -> list[str]:
+    return [name for name in FIGURES if name not in _LONG]
 
 
 def _heading(host: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,11 +100,12 @@ def test_a_rewound_guest_remembers_nothing(spec: str) -> None:
 @BOTH
 def test_a_rewound_guest_is_as_old_as_the_state_and_has_the_hosts_time(spec: str) -> None:
     with spring_of(spec).start_clone() as clone:
-        begin = uptime_s(clone.guest)
+        first = uptime_s(clone.guest)
         for _ in range(3):
+            begin = uptime_s(clone.guest)
             time.sleep(0.5)
             assert uptime_s(clone.guest) > begin + 0.4
-            assert abs(uptime_s(clone.rewind()) - begin) < 0.4
+            assert abs(uptime_s(clone.rewind()) - first) < 0.4
             assert abs(wall_time(clone.guest) - time.time()) < 3
 
 
@@ -171,21 +173,18 @@ def harm(folder: Path, damage: str) -> None:
         (folder / "devices").unlink()
 
 
-def test_two_processes_make_the_same_state_at_once(own_states: Path) -> None:
+def start_call() -> subprocess.Popen[bytes]:
     program = "from harness.cli import main; main()"
-    command = [
-        sys.executable,
-        "-c",
-        program,
-        "call",
-        "--accel",
-        "tcg",
-        "--kernel",
-        X86_64,
-        "getpid",
-    ]
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
-    both = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in "ab"]
+    arguments = ["call", "--accel", "tcg", "--kernel", X86_64, "getpid"]
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def test_two_processes_make_the_same_state_at_once(own_states: Path) -> None:
+    both = [start_call() for _ in "ab"]
     assert [process.wait(60) for process in both] == [0, 0]
     assert len([f for f in own_states.iterdir() if f.is_dir()]) == 1
 
@@ -196,6 +195,48 @@ def test_where_no_state_can_be_kept_guests_are_booted(own_states: Path) -> None:
     with spring_of(X86_64, said).start() as guest:
         assert guest.call(native(guest), "getppid").value == 1
     assert ["are booted, not cloned" in line for line in said] == [True]
+
+
+@pytest.fixture
+def small_disk(own_states: Path) -> Iterator[Path]:
+    """Give a folder for states on a file system that is too small for one."""
+    own_states.mkdir()
+    options = ["-o", "size=20m"]
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", *options, "none", own_states], check=False
+    ).returncode:
+        pytest.skip("nobody but root may mount")
+    yield own_states
+    subprocess.run(["umount", own_states], check=True)
+
+
+@pytest.mark.parametrize("promised_mib", [20, 1000], ids=["seen at once", "filled meanwhile"])
+def test_on_a_full_disk_guests_are_booted(
+    small_disk: Path, promised_mib: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.machine.state.free_bytes", lambda _: promised_mib << 20)
+    said: list[str] = []
+    with spring_of(X86_64, said).start() as guest:
+        assert guest.call(native(guest), "getppid").value == 1
+    assert ["are booted, not cloned" in line for line in said] == [True], said
+    assert not [left for left in small_disk.iterdir() if left.is_dir()]
+
+
+@pytest.mark.parametrize("after_s", [0.3, 1.0, 2.0])
+def test_whoever_is_killed_while_making_a_state_leaves_none(
+    own_states: Path, after_s: float
+) -> None:
+    maker = start_call()
+    time.sleep(after_s)
+    maker.kill()
+    maker.wait()
+    whole = [folder for folder in own_states.glob("[!.]*") if folder.is_dir()]
+    assert all((folder / NOTE).is_file() for folder in whole)
+    said: list[str] = []
+    with spring_of(X86_64, said).start() as guest:
+        assert guest.call(native(guest), "getppid").value == 1
+    assert said == []
+    assert len([folder for folder in own_states.iterdir() if folder.is_dir()]) == 1
 
 
 def test_a_pool_is_bounded_and_empty_in_the_end() -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from harness.distribution import find_family
 from harness.doctor.command import run
-from harness.doctor.emulator import examine_kvm
+from harness.doctor.emulator import _examine_clones, examine_kvm
 from harness.doctor.finding import Finding, Standing
+from harness.machine.snapshot import missing_features
 from harness.tools import TOOLS, find_tool
 
 PROGRAM = "from harness.cli import main; main()"
@@ -86,6 +87,24 @@ def test_the_compiler_and_the_emulator_are_really_tried() -> None:
 
 
 @pytest.mark.skipif(not READY, reason="a required program is missing")
+def test_the_emulator_is_asked_whether_it_can_clone() -> None:
+    assert standings(doctor("--json"))["clones"] == "ok"
+
+
+@pytest.mark.parametrize("said", ["", "no such option", '{"return": {}}\n{"return": []}'])
+def test_an_emulator_that_does_not_say_cannot_clone(said: str, tmp_path: Path) -> None:
+    qemu = tmp_path / "qemu"
+    put(qemu, f"#!/bin/sh\necho '{said}'\n")
+    assert _examine_clones(qemu).standing is Standing.FAILED
+
+
+def test_a_feature_that_is_missing_is_named() -> None:
+    assert missing_features(["snapshot-save", "blockdev-create"], []) == [
+        "snapshot-load",
+        "x-ignore-shared",
+    ]
+
+
 def test_a_compiler_that_builds_nothing_is_not_ready() -> None:
     said = doctor("--json", CC=shutil.which("true") or "true")
     assert said.returncode == 2

@@ -8,6 +8,7 @@ Source: QEMU 7.2, qapi/migration.json snapshot-save and snapshot-load, qapi/job.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,23 @@ _PAUSE_S = 0.002
 _CONTAINER_BYTES = 65536
 
 
+def missing_features(commands: Iterable[str], capabilities: Iterable[str]) -> list[str]:
+    """Return what a QEMU lacks for keeping states, by its own account; empty for nothing.
+
+    Args:
+        commands: the names that its query-commands gives.
+        capabilities: the names that its query-migrate-capabilities gives.
+    """
+    return [*sorted(_COMMANDS.difference(commands)), *({_CAPABILITY}.difference(capabilities))]
+
+
 def why_unable(process: QemuProcess) -> str:
     """Return what this QEMU lacks for keeping states, empty when it lacks nothing."""
-    known: Any = process.ask("query-commands")
-    missing = sorted(_COMMANDS - {command["name"] for command in known})
-    offered: Any = process.ask("query-migrate-capabilities")
-    if _CAPABILITY not in {capability["capability"] for capability in offered}:
-        missing.append(_CAPABILITY)
+    commands: Any = process.ask("query-commands")
+    capabilities: Any = process.ask("query-migrate-capabilities")
+    missing = missing_features(
+        [known["name"] for known in commands], [known["capability"] for known in capabilities]
+    )
     return f"this qemu has no {', '.join(missing)}" if missing else ""
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from harness.errors import HostError
 from harness.machine.origin import Origin
 from harness.machine.plan import MachinePlan
 from harness.places import cache_dir
@@ -89,11 +90,12 @@ def find_state(key: str, say: Callable[[str], None]) -> BootState | None:
     return BootState(Origin(folder / _RAM, folder / _DEVICES), note["guest"])
 
 
-def make_state(key: str, make: Maker, say: Callable[[str], None]) -> BootState:
+def make_state(key: str, make: Maker, size_bytes: int, say: Callable[[str], None]) -> BootState:
     """Make a state and keep it, unless another process has done so meanwhile.
 
     Args:
         key: its name.
+        size_bytes: what it takes at most. QEMU dies when there is no room for memory in a file.
         make: boots and saves.
         say: takes a line for the user.
 
@@ -108,6 +110,8 @@ def make_state(key: str, make: Maker, say: Callable[[str], None]) -> BootState:
         if found:
             return found
         _sweep(key)
+        if free_bytes(states_dir()) < size_bytes:
+            raise HostError(f"{states_dir()} has no room for {size_bytes >> 20} MiB")
         scratch = Path(tempfile.mkdtemp(prefix=f".making-{key}-", dir=states_dir()))
         try:
             guest = make(scratch / _RAM, scratch / _DEVICES)
@@ -121,6 +125,11 @@ def make_state(key: str, make: Maker, say: Callable[[str], None]) -> BootState:
     if not found:
         raise OSError(f"the state {key} vanished as soon as it was made")
     return found
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how much can be written there."""
+    return shutil.disk_usage(folder).free
 
 
 def discard(folder: Path) -> None:

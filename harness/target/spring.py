@@ -97,7 +97,7 @@ class Spring:
         try:
             self._state = find_state(key, self._say)
             if not self._state:
-                self._state = make_state(key, self._make, self._say)
+                self._state = make_state(key, self._make, self.plan.memory_mib << 20, self._say)
                 enforce_limit()
         except (HostError, OSError) as error:
             self.trouble = error.message if isinstance(error, HostError) else str(error)
