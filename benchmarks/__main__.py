@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import calls, clones, cold_start, memory, soak, suite, virtme
 from benchmarks.figure import Figure
 from benchmarks.host import describe_host
+from benchmarks.picture import draw
 from harness.errors import TrapgateError
 
 FIGURES = {
@@ -48,9 +49,11 @@ def main() -> int:
 
 
 def write(folder: Path, host: Mapping[str, str], figures: Sequence[Figure]) -> None:
-    """Write `benchmarks.md` and `benchmarks.json` into a folder."""
+    """Write `benchmarks.md`, `.json` and a picture into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    sections = [_heading(host), *(figure.as_markdown() for figure in figures)]
+    picture = "![the same as a picture](benchmarks.svg)\n"
+    sections = [_heading(host), picture, *(figure.as_markdown() for figure in figures)]
+    (folder / "benchmarks.svg").write_text(draw(figures, host), encoding="utf-8")
     (folder / "benchmarks.md").write_text("\n".join(sections), encoding="utf-8")
     data = {"host": dict(host), "figures": [figure.as_data() for figure in figures]}
     (folder / "benchmarks.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -31,10 +32,14 @@ def measure(times: int) -> list[Figure]:
     del times
     springs = [(spec, Spring(kernel_of(spec), OPTIONS)) for spec in SPECS]
     ways = (("taken back", CLONES, True), ("each a process of its own", _FEW, False))
-    return [_soak(spring, spec, *way) for spec, spring in springs for way in ways]
+    return [
+        _soak(spring, f"{count} clones of {spec} in a row, {way}", count, again=again)
+        for spec, spring in springs
+        for way, count, again in ways
+    ]
 
 
-def _soak(spring: Spring, spec: str, way: str, count: int, again: bool) -> Figure:
+def _soak(spring: Spring, title: str, count: int, *, again: bool) -> Figure:
     spring.find_state()
     before = _leftovers()
     begin = time.monotonic()
@@ -44,7 +49,7 @@ def _soak(spring: Spring, spec: str, way: str, count: int, again: bool) -> Figur
     after = _leftovers()
     left = (Target(f"{what} left over", after[what] - before[what], 0) for what in before)
     return Figure(
-        f"{count} clones of {spec} in a row, {way}",
+        title,
         (Row("clones a second", "1/s", (count / elapsed_s,)),),
         (Target("clones lost", lost, 0), *left),
         ("each must not find the file that the one before has left, and makes it",),
@@ -70,10 +75,16 @@ def _succeeds(use: Callable[[], None]) -> bool:
 
 def _leftovers() -> dict[str, int]:
     """Count what clones could leave behind."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="utf-8")
     return {
-        "descriptors": len(os.listdir("/proc/self/fd")),
-        "processes": len(children.split()),
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "processes": sum(_parent(entry) == os.getpid() for entry in Path("/proc").glob("[0-9]*")),
         "temporary files": len(list(Path(tempfile.gettempdir()).glob("trapgate-*"))),
         "unfinished states": len(list(states_dir().glob(".*"))),
     }
+
+
+def _parent(process: Path) -> int:
+    """Return the number of a process's parent, 0 when it has just ended."""
+    with contextlib.suppress(OSError):
+        return int((process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    return 0
