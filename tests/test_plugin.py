@@ -78,6 +78,52 @@ LOSSES = """
         guest.call(SYSCALL, "getpid")
 """
 
+ISOLATION = """
+    from pathlib import Path
+
+    import pytest
+
+    MARK = "/tmp/was-here"
+
+    def is_there(guest):
+        return guest.call(SYSCALL, "access", MARK.encode() + b"\\0", 0).errno is None
+
+    @pytest.mark.parametrize("again", range(6))
+    def test_alone(guest, again):
+        assert not is_there(guest)
+        guest.write_file(MARK, b"")
+        guest.write_file("/proc/sys/kernel/hostname", b"changed")
+
+    def test_pristine_kernel(guest):
+        assert guest.read_file("/proc/sys/kernel/hostname") == b"(none)\\n"
+
+    @pytest.mark.pristine
+    def test_marked(guest):
+        assert not is_there(guest)
+        guest.write_file(MARK, b"")
+
+    def test_sharing(shared_guest):
+        assert not is_there(shared_guest)
+        shared_guest.write_file(MARK, b"")
+
+    @pytest.mark.entries("syscall")
+    def test_shared(shared_guest, entry):
+        assert is_there(shared_guest)
+"""
+
+MACHINES = """
+    import pytest
+
+    @pytest.mark.machine()
+    @pytest.mark.machine(append="quiet.one=1 two=2")
+    @pytest.mark.machine(append="never", arch="i386")
+    @pytest.mark.machine(cpu="EPYC")
+    def test_machines(guest, configuration):
+        line = guest.read_file("/proc/cmdline").decode()
+        assert ("quiet.one=1 two=2" in line) == ("two" in configuration.id)
+        assert (guest.cpu.vendor == "AuthenticAMD") == ("EPYC" in configuration.id)
+"""
+
 MULTIPLIED = """
     import pytest
 
@@ -224,6 +270,27 @@ def test_a_splat_fails_a_test_whose_answers_were_right(tmp_path: Path) -> None:
     assert "SPLAT test_it.py::test_splat[vmlinux-__x64_sys_getppid]" in done.output
     assert "the kernel logged: invalid opcode" in done.output
     assert "1 failed, 1 passed" in done.output
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_no_test_sees_what_another_has_done_unless_it_shares(workers: str, tmp_path: Path) -> None:
+    done = session(tmp_path, ISOLATION, "--kernel", X86_64, "-n", workers, "--dist", "loadfile")
+    assert "10 passed" in done.output, done.output
+
+
+def test_where_guests_are_booted_only_a_marked_test_gets_a_kernel_of_its_own(
+    tmp_path: Path,
+) -> None:
+    done = session(tmp_path, ISOLATION, "--kernel", X86_64, "--boot", "-k", "marked or shar")
+    assert "3 passed" in done.output, done.output
+
+
+def test_a_scenario_is_asked_in_the_machines_that_it_wants(tmp_path: Path) -> None:
+    done = session(tmp_path, MACHINES, "--kernel", X86_64, "-v")
+    for name in ("-quiet.one=1 two=2", "-EPYC", ""):
+        assert f"test_machines[{X86_64}{name}] PASSED" in done.output, done.output
+    assert "3 passed" in done.output
+    assert "never" not in done.output
 
 
 def test_a_kernel_that_does_not_boot_is_not_tried_for_every_test(tmp_path: Path) -> None:
