@@ -39,6 +39,8 @@ class FrameType(enum.IntEnum):
     """End the executors; the next RUN starts new ones."""
     SHARE = 7
     """Go on in the shared window, both ways; the serial port then only wakes the agent up."""
+    SETTLE = 8
+    """Set the wall clock and reseed the random pool: u64 seconds, u64 nanoseconds, random bytes."""
 
     HELLO = 64
     """The agent is up: u32 protocol, u8 ABI bits, u8 is PID 1."""
@@ -75,9 +77,6 @@ class Op(enum.IntEnum):
     """u64 address, u32 length, u8 value; answers u32 bytes not written."""
     CALL = 4
     """u8 entry, u32 register mask, values of the ABI's width; answers a record, see `agent`."""
-    SETTLE = 5
-    """u64 seconds and u64 nanoseconds of wall time, 64 random bytes: the executor sets the clock
-    and reseeds the kernel's random pool; answers u32 errno."""
 
 
 class Register(enum.IntEnum):
@@ -93,6 +92,8 @@ class Register(enum.IntEnum):
     GS = 23
 
 
+SEED_BYTES = 64
+"""How many random bytes a guest is settled with."""
 REGISTER_SLOTS = 24
 SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from live import CHECKOUT, I386, X86_64, eventually, is_there, machine_of, native, trapgate
 
-from harness.agent.about import AT_RANDOM
+from harness.agent.about import AT_RANDOM, AT_SYSINFO_EHDR
 from harness.agent.arguments import Buffer
 from harness.agent.guest import Guest
+from harness.arch import Abi
 from harness.kernels import find_source, obtain
 from harness.machine.plan import MachineOptions
 from harness.machine.state import NOTE, states_dir
@@ -74,10 +75,19 @@ def test_clones_have_random_numbers_of_their_own(spec: str) -> None:
 def test_what_clones_execute_lies_elsewhere(spec: str) -> None:
     spring, places = spring_of(spec), set()
     for _ in range(3):
-        with spring.start() as guest:
-            guest.renew()
-            places.add(guest.about(native(guest).abi).auxv[AT_RANDOM])
-    assert len(places) == 3
+        with spring.start_clone() as clone:
+            for _ in range(2):
+                places.add(
+                    tuple(whereabouts(clone.guest, abi) for abi in clone.guest.identity.arch.abis)
+                )
+                clone.rewind()
+    assert len(places) == 6
+    assert all(len(set(of_one_abi)) == 6 for of_one_abi in zip(*places, strict=True))
+
+
+def whereabouts(guest: Guest, abi: Abi) -> tuple[int, bytes]:
+    auxv = guest.about(abi).auxv
+    return auxv[AT_SYSINFO_EHDR], guest.read(abi, auxv[AT_RANDOM], 16)
 
 
 @BOTH

@@ -66,6 +66,7 @@ static void prepare_guest(void)
 	port = open_port();
 	open_frames(port, port);
 	open_log();
+	open_random_pool();
 }
 
 static void say_hello(int first)
@@ -96,6 +97,9 @@ static void answer(void)
 		break;
 	case FRAME_LOG:
 		give_log(&request);
+		break;
+	case FRAME_SETTLE:
+		settle(&request);
 		break;
 	case FRAME_SHARE:
 		share_window(&request);

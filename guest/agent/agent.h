@@ -51,6 +51,10 @@ void put_file(const struct frame *request);
 void get_file(const struct frame *request);
 void spawn(const struct frame *request);
 
+/* In settle.c. */
+void open_random_pool(void);
+void settle(const struct frame *request);
+
 /* In log.c. */
 void open_log(void);
 void give_log(const struct frame *request);

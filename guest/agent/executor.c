@@ -122,19 +122,6 @@ static void do_call(void)
 	give_changes();
 }
 
-static void do_settle(void)
-{
-	struct {
-		u64 seconds, nanoseconds;
-		u8 random[64];
-	} __attribute__((packed)) given;
-	u32 error;
-
-	take(&given, sizeof(given));
-	error = settle(given.seconds, given.nanoseconds, given.random, sizeof(given.random));
-	give(&error, sizeof(error));
-}
-
 /* Carry a program out; what it answers is in `answer`, behind four bytes for its length. */
 static u32 run(u32 bytes)
 {
@@ -154,9 +141,6 @@ static u32 run(u32 bytes)
 			break;
 		case OP_CALL:
 			do_call();
-			break;
-		case OP_SETTLE:
-			do_settle();
 			break;
 		default:
 			die(104);

@@ -47,9 +47,6 @@ void restore_from_signal(void);
 void catch_signals(void);
 void call_through(void (*enter)(void));
 
-/* In settle.c. */
-u32 settle(u64 seconds, u64 nanoseconds, const u8 *random, u32 bytes);
-
 /* In landscape.c. */
 void map_regions(void);
 void describe(const uptr *stack);

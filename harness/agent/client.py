@@ -133,6 +133,15 @@ class AgentClient:
         """End the executors, so that the next call finds fresh ones."""
         _check(self._finish(FrameType.RENEW, b"", deadline), "cannot end the executors")
 
+    def settle(self, seconds: int, nanoseconds: int, seed: bytes, deadline: Deadline) -> None:
+        """Set the guest's wall clock, and reseed its random pool with `wire.SEED_BYTES` bytes.
+
+        Raises:
+            HostError: the guest's kernel refused.
+        """
+        request = struct.pack("<QQ", seconds, nanoseconds) + seed
+        _check(self._finish(FrameType.SETTLE, request, deadline), "cannot settle the guest")
+
     def share(self, window: FrameStream, deadline: Deadline) -> bool:
         """Go on in the shared window, and return whether the guest has found it."""
         done = self._finish(FrameType.SHARE, b"", deadline)

@@ -22,12 +22,12 @@ from harness.build.programs import build_program, probe_recipe
 from harness.cpu import Cpu, why_unavailable
 from harness.deadline import Deadline, Patience
 from harness.entry import EntryPath
-from harness.errors import DeclarationError, GuestError, HostError, KernelSplat, TrapgateError
+from harness.errors import DeclarationError, GuestError, KernelSplat, TrapgateError
 from harness.landscape import ABOUT
 from harness.machine.console import find_splat, read_records, read_trouble
 from harness.machine.errata import Erratum, Situation, find_erratum
 from harness.syscalls import SyscallTable, read_table
-from harness.wire import MAX_REQUEST
+from harness.wire import MAX_REQUEST, SEED_BYTES
 
 _GRACE_S = 5.0
 _MOST_BYTES = MAX_REQUEST - 1024
@@ -52,7 +52,8 @@ class Guest:
         carrier: what explains a broken conversation.
         identity: which kernel this is.
         patience: how long its answers may take.
-        records: what running executors say of themselves, where that is known already.
+        records: what executors of the same kernel have said of themselves; of a new one its
+            addresses differ, not its processor nor its segments.
 
     Attributes:
         identity: which kernel this is.
@@ -74,9 +75,10 @@ class Guest:
         self._client = client
         self._carrier = carrier
         self._patience = patience
-        self._about = {a: decode_about(record, a) for a, record in (records or {}).items()}
-        self._start: dict[Abi, dict[str, int]] = {}
-        self._cpu: Cpu | None = None
+        self._about: dict[Abi, About] = {}
+        known = {a: decode_about(record, a) for a, record in (records or {}).items()}
+        self._start = {abi: about.start for abi, about in known.items()}
+        self._cpu = next((about.cpu for about in known.values()), None)
         self._log: list[str] = []
         self._kept = ""
         self._brought: set[str] = set()
@@ -164,12 +166,9 @@ class Guest:
         Raises:
             HostError: the guest's kernel refused.
         """
-        program = Program()
-        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        program.settle(seconds, nanoseconds, os.urandom(64))
-        (error,) = self.run(self.identity.arch.abi, program)
-        if error:
-            raise HostError(f"a restored guest cannot be settled: errno {error!r}")
+        now = divmod(time.time_ns(), 1_000_000_000)
+        with self._explained():
+            self._client.settle(*now, os.urandom(SEED_BYTES), self._deadline("settling"))
         self.touched = False
 
     @property

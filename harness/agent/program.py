@@ -47,10 +47,6 @@ class Program:
         """How many operations there are so far."""
         return len(self._pieces)
 
-    def settle(self, seconds: int, nanoseconds: int, random: bytes) -> None:
-        """Set the wall clock and reseed the random pool with 64 bytes; the answer is an errno."""
-        self._add(struct.pack("<BQQ64s", Op.SETTLE, seconds, nanoseconds, random), "left")
-
     def encode(self) -> bytes:
         """Return the program as the executor takes it."""
         return b"".join(self._pieces)

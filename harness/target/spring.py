@@ -171,6 +171,7 @@ class Spring:
             iomem = guest.read_file("/proc/iomem").decode()
             make_container(machine.process, devices)
             records = {abi.name: guest.record(abi).hex() for abi in self._kernel.arch.abis}
+            guest.renew()  # what clones execute has addresses and random bytes of its own
             stop_while_looking(guest, machine)
             save_devices(machine.process)
             code = find_code_pages(iomem, ram, guest_programs(self._kernel.arch))
