@@ -131,7 +131,7 @@ def signal_rows(entry, arch, pid):
         )
 
 
-def time_rows(entry):
+def time_rows(entry, arch):
     w = entry.table.bits // 8
     day = words(entry, 0, 86400)
     yield Row(("time", Buffer(w)), optional=(1,))
@@ -145,10 +145,9 @@ def time_rows(entry):
     yield Row(("clock_adjtime", 0, Buffer(208 if w == 8 else 128, fill=0)))
     yield Row(("getitimer", 0, Buffer(4 * w)))
     yield Row(("setitimer", 0, bytes(4 * w), Buffer(4 * w)), optional=(2, 3))
-    yield Row(
-        ("timer_create", 1, words(entry, 0) + bytes([10, 0, 0, 0, 1]) + bytes(59 - w), Buffer(4)),
-        optional=(2,),
-    )
+    event = words(entry, 0) + bytes([10, 0, 0, 0, 1])  # SIGEV_NONE
+    event = event.ljust(64 if entry.table is arch.abi else 16, b"\0")
+    yield Row(("timer_create", 1, event, Buffer(4)), optional=(2,))
     yield Row(("timer_gettime", 0, Buffer(4 * w)))
     yield Row(
         ("timer_settime", 0, 0, words(entry, 0) + day + words(entry, 0), Buffer(4 * w)),
@@ -196,7 +195,7 @@ def test_no_pointer_is_trusted(guest, entry, own, about):
         "processes": lambda: process_rows(entry, own),
         "identities": lambda: identity_rows(entry),
         "signals": lambda: signal_rows(entry, guest.identity.arch, own),
-        "time": lambda: time_rows(entry),
+        "time": lambda: time_rows(entry, guest.identity.arch),
     }[about]()
     assert find_trusted(guest, entry, rows) == {}
     assert read_first_page(guest) == page
