@@ -22,10 +22,12 @@ class Buffer:
     Attributes:
         size_bytes: how much.
         fill: what every byte holds before the call.
+        offset: where in it the call's pointer points.
     """
 
     size_bytes: int
     fill: int = 0xA5
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def lay_out(program: Program, arguments: Sequence[Argument]) -> Layout:
         place = argument if isinstance(argument, At) else At(free, argument)
         values.append(place.address)
         if isinstance(place.content, Buffer):
+            values[-1] += place.content.offset
             program.fill(place.address, place.content.size_bytes, place.content.fill)
             buffers.append((place.address, place.content))
         else:
