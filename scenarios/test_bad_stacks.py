@@ -11,7 +11,7 @@ from signal import SIGSEGV
 
 import pytest
 
-from harness.landscape import EDGE, READ_ONLY
+from harness.landscape import EDGE, HOLE, READ_ONLY
 from harness.pointers import bad_pointers, user_limit
 
 POP_EBP_POP_EDX_POP_ECX_RET = 0xC3595A5D

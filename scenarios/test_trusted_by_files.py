@@ -135,7 +135,6 @@ def descriptor_rows(entry, fds):
 def terminal_rows(entry, fds):
     for request, size in {
         0x5401: 36,
-        0x5405: 18,
         0x5413: 8,
         0x5411: 4,
         0x5424: 4,
