@@ -15,11 +15,8 @@ from harness.landscape import EDGE, HOLE, READ_ONLY
 from harness.pointers import bad_pointers, user_limit
 
 POP_EBP_POP_EDX_POP_ECX_RET = 0xC3595A5D
-PAGE_FAULT, NOTHING_THERE, IN_USER_MODE = 14, 0, 4
-GIVEN = {
-    **{"ebx": 0x33333333, "ecx": 0x11111111, "edx": 0x22222222},
-    **{"esi": 0x66666666, "edi": 0x77777777},
-}
+PAGE_FAULT, IN_USER_MODE = 14, 4
+GIVEN = {"ebx": 0x33333333, "ecx": 0x11111111, "edx": 0x22222222, "esi": 0x66666666}
 FAST = pytest.mark.entries("sysenter", "syscall32")
 
 

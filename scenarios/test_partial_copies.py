@@ -6,7 +6,7 @@ mm/process_vm_access.c (6.1).
 """
 
 from errno import EFAULT, EINVAL
-from os import O_RDONLY
+from os import O_RDONLY, O_RDWR
 
 import pytest
 
@@ -34,7 +34,7 @@ LOOPS_FOR_EVER = pytest.mark.known(
 def letters(guest, entry):
     """Give a descriptor of a file that begins with the alphabet."""
     guest.write_file("/letters", LETTERS)
-    return guest.call(entry, "open", b"/letters\0", O_RDONLY).value
+    return guest.call(entry, "open", b"/letters\0", O_RDWR).value
 
 
 @pytest.mark.parametrize("fits", [1, 8, 15])
@@ -80,7 +80,7 @@ def test_writing_from_the_end_of_memory_is_efault(guest, entry, fits):
 
 def iovec(entry, *segments):
     """Lay segments out as the kernel takes them."""
-    size = entry.table.bits // 8
+    size = entry.table.word_bytes
     return b"".join(
         (n & entry.table.mask).to_bytes(size, "little") for one in segments for n in one
     )

@@ -46,7 +46,7 @@ def test_writing_from_an_unreadable_pointer_is_efault(guest, entry, unreadable_p
 @pytest.mark.claim(39)
 @pytest.mark.claim(46)
 def test_no_way_to_use_a_pointer_trusts_it(guest, entry):
-    w = entry.table.bits // 8
+    w = entry.table.word_bytes
     page = read_first_page(guest)
     rows = (
         Row(("open", b"/init\0", 0)),

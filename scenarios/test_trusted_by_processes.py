@@ -24,24 +24,23 @@ EXITED_AND_LEFT = 0x100_0004  # WEXITED | WNOWAIT
 KNOWN_REST = ("limit_reached",)  # the whole structure must be in reach, not all of it is written
 
 
-def words(entry, *values):
-    size = entry.table.bits // 8
-    return b"".join(value.to_bytes(size, "little") for value in values)
-
-
 @pytest.fixture
 def own(guest, entry):
     """Give the executor's process, with USR2 blocked, timer 0 made and a child to wait for."""
     guest.call(entry, "fork")
     guest.call(entry, "rt_sigprocmask", 0, USR2, 0, 8)
     guest.call(
-        entry, "timer_create", 1, words(entry, 0) + bytes([10, 0, 0, 0, 1]) + bytes(55), Buffer(4)
+        entry,
+        "timer_create",
+        1,
+        entry.table.words(0) + bytes([10, 0, 0, 0, 1]) + bytes(55),
+        Buffer(4),
     )
     return guest.call(entry, "getpid").value
 
 
-def process_rows(entry, pid):
-    w = entry.table.bits // 8
+def process_rows(entry):
+    w = entry.table.word_bytes
     return (
         Row(("wait4", -1, Buffer(4), 0, Buffer(18 * w)), optional=(2, 4), first=FORK),
         Row(
@@ -51,11 +50,11 @@ def process_rows(entry, pid):
         ),
         Row(("getrusage", 0, Buffer(18 * w))),
         Row(("prlimit64", 0, 7, (4096).to_bytes(8, "little") * 2, Buffer(16)), optional=(3, 4)),
-        Row(("setrlimit", 7, words(entry, 4096, 4096))),
+        Row(("setrlimit", 7, entry.table.words(4096, 4096))),
         Row(("getrlimit", 7, Buffer(2 * w))),
         Row(("getcpu", Buffer(4), Buffer(4), 0), optional=(1, 2)),
         Row(("sched_getaffinity", 0, w, Buffer(w))),
-        Row(("sched_setaffinity", 0, w, words(entry, 1))),
+        Row(("sched_setaffinity", 0, w, entry.table.words(1))),
         Row(("sched_getparam", 0, Buffer(4)), null={2: EINVAL}),
         Row(("sched_setparam", 0, bytes(4)), null={2: EINVAL}),
         Row(("sched_setscheduler", 0, 0, bytes(4)), null={3: EINVAL}),
@@ -81,7 +80,7 @@ def process_rows(entry, pid):
 
 
 def identity_rows(entry):
-    w = entry.table.bits // 8
+    w = entry.table.word_bytes
     narrow = 2 if entry.table is I386 else 4
     wide = ("32", 4) if entry.table is I386 else ("", 4)
     for suffix, size in {("", narrow), wide}:
@@ -100,7 +99,7 @@ def identity_rows(entry):
 
 
 def signal_rows(entry, arch, pid):
-    w = entry.table.bits // 8
+    w = entry.table.word_bytes
     native = {"i386": 32, "x86_64": 48}[arch.name]
     sent = (("kill", pid, 12),)
     own_info = (
@@ -112,50 +111,52 @@ def signal_rows(entry, arch, pid):
     yield Row(("rt_sigprocmask", 0, USR2, Buffer(8), 8), optional=(2, 3))
     yield Row(("rt_sigpending", Buffer(8), 8))
     yield Row(
-        ("rt_sigaction", 10, words(entry, 1, 0, 0) + bytes(8), Buffer(3 * w + 8), 8),
+        ("rt_sigaction", 10, entry.table.words(1, 0, 0) + bytes(8), Buffer(3 * w + 8), 8),
         optional=(2, 3),
     )
     yield Row(
-        ("rt_sigtimedwait", USR2, Buffer(128), words(entry, 0, 0), 8), optional=(2, 3), first=sent
+        ("rt_sigtimedwait", USR2, Buffer(128), entry.table.words(0, 0), 8),
+        optional=(2, 3),
+        first=sent,
     )
     yield Row(("rt_sigqueueinfo", pid, 12, own_info))
     yield Row(("rt_tgsigqueueinfo", pid, pid, 12, own_info))
     yield Row(("sigaltstack", 0, Buffer(3 * w)), optional=(2,))
-    yield Row(("sigaltstack", words(entry, 0, 0x100, 0), 0), answers=EINVAL, null={1: None})
+    yield Row(("sigaltstack", entry.table.words(0, 0x100, 0), 0), answers=EINVAL, null={1: None})
     if entry.table is I386:
         yield Row(("sigprocmask", 0, bytes(4), Buffer(4)), optional=(2, 3))
         yield Row(("sigpending", Buffer(4)))
-        yield Row(("sigaction", 10, words(entry, 1, 0, 0, 0), Buffer(16)), optional=(2, 3))
+        yield Row(("sigaction", 10, entry.table.words(1, 0, 0, 0), Buffer(16)), optional=(2, 3))
         yield Row(
             ("rt_sigtimedwait_time64", USR2, Buffer(128), bytes(16), 8), optional=(2, 3), first=sent
         )
 
 
 def time_rows(entry, arch):
-    w = entry.table.bits // 8
-    day = words(entry, 0, 86400)
+    w = entry.table.word_bytes
+    day = entry.table.words(0, 86400)
     yield Row(("time", Buffer(w)), optional=(1,))
     yield Row(("gettimeofday", Buffer(2 * w), Buffer(8)), optional=(1, 2))
     yield Row(("settimeofday", 0, bytes(8)), optional=(2,))
-    yield Row(("settimeofday", words(entry, 0, 2_000_000), 0), answers=EINVAL, null={1: None})
+    yield Row(("settimeofday", entry.table.words(0, 2_000_000), 0), answers=EINVAL, null={1: None})
     yield Row(("clock_gettime", 1, Buffer(2 * w)))
     yield Row(("clock_getres", 1, Buffer(2 * w)), optional=(2,))
-    yield Row(("clock_settime", 0, words(entry, 0, 2_000_000_000)), answers=EINVAL)
+    yield Row(("clock_settime", 0, entry.table.words(0, 2_000_000_000)), answers=EINVAL)
     yield Row(("adjtimex", Buffer(208 if w == 8 else 128, fill=0)))
     yield Row(("clock_adjtime", 0, Buffer(208 if w == 8 else 128, fill=0)))
     yield Row(("getitimer", 0, Buffer(4 * w)))
     yield Row(("setitimer", 0, bytes(4 * w), Buffer(4 * w)), optional=(2, 3))
-    event = words(entry, 0) + bytes([10, 0, 0, 0, 1])  # SIGEV_NONE
+    event = entry.table.words(0) + bytes([10, 0, 0, 0, 1])  # SIGEV_NONE
     event = event.ljust(64 if entry.table is arch.abi else 16, b"\0")
     yield Row(("timer_create", 1, event, Buffer(4)), optional=(2,))
     yield Row(("timer_gettime", 0, Buffer(4 * w)))
     yield Row(
-        ("timer_settime", 0, 0, words(entry, 0) + day + words(entry, 0), Buffer(4 * w)),
+        ("timer_settime", 0, 0, entry.table.words(0) + day + entry.table.words(0), Buffer(4 * w)),
         optional=(4,),
         null={3: EINVAL},
     )
     yield Row(
-        ("futex", bytes(4), 0x80, 1, words(entry, 0, 1)),
+        ("futex", bytes(4), 0x80, 1, entry.table.words(0, 1)),
         answers=EAGAIN,
         optional=(4,),
         unlike=ALIGNED,
@@ -192,7 +193,7 @@ def time_rows(entry, arch):
 def test_no_pointer_is_trusted(guest, entry, own, about):
     page = read_first_page(guest)
     rows = {
-        "processes": lambda: process_rows(entry, own),
+        "processes": lambda: process_rows(entry),
         "identities": lambda: identity_rows(entry),
         "signals": lambda: signal_rows(entry, guest.identity.arch, own),
         "time": lambda: time_rows(entry, guest.identity.arch),

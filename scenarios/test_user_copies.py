@@ -50,8 +50,8 @@ def opened(guest, entry):
     """Give descriptors of a file of letters, a timer that has run out, and the I/O ports."""
     guest.write_file("/letters", PAGE_FILE)
     now = (
-        (0).to_bytes(entry.table.bits // 8, "little"),
-        (1).to_bytes(entry.table.bits // 8, "little"),
+        (0).to_bytes(entry.table.word_bytes, "little"),
+        (1).to_bytes(entry.table.word_bytes, "little"),
     )
     calls = ("open", b"/letters\0", 0), ("timerfd_create", 1, 0), ("open", b"/dev/port\0", 2)
     fds = [one.value for one in guest.series(entry, calls)]
@@ -72,7 +72,7 @@ def puts(entry, opened):
         *(narrow if entry.table is I386 else ()),
         (("prctl", 37, POINTER, 0, 0, 0), 4, 0),
         (("ioctl", letters, 2, POINTER), 4, 4096),
-        (("time", POINTER), entry.table.bits // 8, None),
+        (("time", POINTER), entry.table.word_bytes, None),
         (("read", timer, POINTER, 8), 8, None),
     )
 
@@ -104,17 +104,20 @@ def test_a_put_user_that_does_not_fit_puts_nothing(guest, entry, opened, edge):
         aim(call, At(edge.end - 8 - fits, Buffer(8 + fits, offset=8)))
         for (call, _, _), fits in rows
     ]
-    for ((_, size, _), fits), said in zip(rows, guest.series(entry, calls), strict=True):
+    for ((call, size, _), fits), said in zip(rows, guest.series(entry, calls), strict=True):
         (memory,) = said.memory
         memory = memory[:8] + memory[12:] if size == by_halves and fits >= 4 else memory
-        assert said.errno == EFAULT, said
+        if (call[0], said.value) == ("read", fits):  # a timer gives what fits since 6.10
+            memory = memory[:8]
+        else:
+            assert said.errno == EFAULT, said
         assert set(memory) == {0xA5}, said
 
 
 @pytest.mark.claim(45)
 @pytest.mark.entries("int80", "syscall", "int80_64")
 def test_get_user_gets_the_whole_value(guest, entry, opened):
-    letters, size = opened[0], entry.table.bits // 8
+    letters, size = opened[0], entry.table.word_bytes
     for offset, expected in {3: b"defg", 22: b"wxyz", 1 << 24: b"", (1 << 31) - 8: b""}.items():
         place = At(SCENE + 3, offset.to_bytes(size, "little"))
         said = guest.call(entry, "sendfile", 1, letters, place, 4)

@@ -109,22 +109,18 @@ def no_program(guest):
     return b"/no_program\0"
 
 
-def pointers(entry, *values):
-    return b"".join(value.to_bytes(entry.table.bits // 8, "little") for value in values)
-
-
 @pytest.mark.parametrize("place", [1, 2])
 def test_execve_reads_each_list_to_its_end(guest, entry, no_program, place):
-    size = entry.table.bits // 8
+    size = entry.table.word_bytes
     guest.write(entry.abi, EDGE.end - 32, b"argument\0")
     lists = {
-        At(EDGE.end - 2 * size, pointers(entry, EDGE.end - 32, 0)): ENOEXEC,
-        At(EDGE.end - size, pointers(entry, 0)): ENOEXEC,
-        At(EDGE.end - size, pointers(entry, EDGE.end - 32)): EFAULT,
-        At(EDGE.end - size + 1, pointers(entry, 0)[1:]): EFAULT,
+        At(EDGE.end - 2 * size, entry.table.words(EDGE.end - 32, 0)): ENOEXEC,
+        At(EDGE.end - size, entry.table.words(0)): ENOEXEC,
+        At(EDGE.end - size, entry.table.words(EDGE.end - 32)): EFAULT,
+        At(EDGE.end - size + 1, entry.table.words(0)[1:]): EFAULT,
     }
     for strings, expected in lists.items():
-        both = [pointers(entry, 0), pointers(entry, 0)]
+        both = [entry.table.words(0), entry.table.words(0)]
         both[place - 1] = strings
         assert guest.call(entry, "execve", no_program, *both).errno == expected
 
@@ -132,7 +128,7 @@ def test_execve_reads_each_list_to_its_end(guest, entry, no_program, place):
 @pytest.mark.claim(39)
 def test_execve_follows_no_bad_string(guest, entry, no_program):
     for bad in bad_pointers(entry, guest.identity.arch):
-        strings = pointers(entry, EDGE.start, bad.address, 0)
+        strings = entry.table.words(EDGE.start, bad.address, 0)
         calls = ("execve", no_program, strings, 0), ("execve", no_program, 0, strings)
         expected = EFAULT if bad.address and not bad.readable else ENOEXEC
         assert [one.errno for one in guest.series(entry, calls)] == [expected] * 2, bad.name
@@ -144,5 +140,5 @@ def test_an_argument_may_have_128_kib_with_its_end(guest, entry, no_program, len
     program.fill(ARENA.start + 0x8000, LONGEST_ARGUMENT - 1 + length, ord("x"))
     program.fill(ARENA.start + 0x8000 + LONGEST_ARGUMENT - 1 + length, 1, 0)
     guest.run(entry.abi, program)
-    strings = pointers(entry, ARENA.start + 0x8000, 0)
+    strings = entry.table.words(ARENA.start + 0x8000, 0)
     assert guest.call(entry, "execve", no_program, strings, 0).errno == expected
