@@ -38,7 +38,8 @@ OPENED = {
 @pytest.fixture
 def fds(guest, entry):
     """Give descriptors by name: negative where the kernel was built without such a file."""
-    guest.write_file("/tmp/letters", LETTERS, mode=0o755)  # noqa: S108 - in the guest
+    guest.write_file("/no_program", LETTERS, mode=0o755)
+    guest.write_file("/tmp/letters", LETTERS)  # noqa: S108 - in the guest
     made = guest.series(entry, list(OPENED.values()))
     fds = dict(zip(OPENED, (one.value for one in made), strict=True))
     guest.call(entry, "epoll_ctl", fds["epoll"], 1, fds["writing_end"], (4).to_bytes(12, "little"))
@@ -81,7 +82,7 @@ def name_rows(entry, fds):
     yield Row(("setxattr", b"/tmp/letters\0", b"trusted.a\0", b"12345678", 8, 0))
     yield Row(("getxattr", b"/tmp/letters\0", b"trusted.a\0", Buffer(8), 8))
     yield Row(
-        ("execve", b"/tmp/letters\0", entry.table.words(0), entry.table.words(0)),
+        ("execve", b"/no_program\0", entry.table.words(0), entry.table.words(0)),
         answers=ENOEXEC,
         optional=(2, 3),
     )

@@ -60,14 +60,15 @@ def find_trusted(guest: Guest, entry: EntryPath, rows: Iterable[Row]) -> dict[st
     map_last_page(guest, entry)
     rows = list(rows)
     right = [_Case(f"{row.call[0]}, all right", row.call, row.answers, row.first) for row in rows]
-    said = _ask(guest, entry, right)
-    there = [row for row, one in zip(rows, said, strict=True) if one.errno not in NOT_BUILT]
-    cases = [case for row in there for case in _spoil(row, entry, guest)]
-    asked = [*zip(right, said, strict=True), *zip(cases, _ask(guest, entry, cases), strict=True)]
+    answered = zip(rows, right, _ask(guest, entry, right), strict=True)
+    built = [(row, case, said) for row, case, said in answered if said.errno not in NOT_BUILT]
+    cases = [case for row, _, _ in built for case in _spoil(row, entry, guest)]
+    asked = [(case, said) for _, case, said in built]
+    asked += zip(cases, _ask(guest, entry, cases), strict=True)
     return {
-        case.name: f"{_answer(one)}, and not {_name(case.answers)}"
-        for case, one in asked
-        if one.errno not in NOT_BUILT and (one.signal or one.errno != case.answers)
+        case.name: f"{_answer(said)}, and not {_name(case.answers)}"
+        for case, said in asked
+        if said.signal or said.errno != case.answers
     }
 
 
