@@ -31,6 +31,15 @@ class Abi:
         """All bits of a general register set."""
         return (1 << self.bits) - 1
 
+    @property
+    def word_bytes(self) -> int:
+        """How many bytes a register, a pointer or a C `long` has."""
+        return self.bits // 8
+
+    def words(self, *values: int) -> bytes:
+        """Return values as they lie in memory, each as wide as a pointer; negative ones wrap."""
+        return b"".join((v & self.mask).to_bytes(self.word_bytes, "little") for v in values)
+
     def signed(self, value: int) -> int:
         """Read a register's bits as a two's complement number."""
         return value - (1 << self.bits) if value >> (self.bits - 1) else value

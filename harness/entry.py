@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.arch import ARCH_X86_64, ARCHES, I386, X86_64, Abi, Arch
@@ -92,7 +94,8 @@ DEFAULT_FLAGS = 0x202
 """Interrupts on, and the bit that is always one."""
 
 
-def default_registers(abi: Abi) -> dict[str, int]:
+@functools.cache
+def default_registers(abi: Abi) -> Mapping[str, int]:
     """Return what general registers and "flags" hold at a call that does not set them.
 
     Values are distinct, have bits in each half, and are addresses of nothing; the stack pointer

@@ -69,3 +69,19 @@ def bad_pointers(entry: EntryPath, arch: Arch) -> tuple[BadPointer, ...]:
     if entry.table is not I386:
         return _COMMON + _X86_64
     return _COMMON + (_KERNEL_I386 if arch is ARCH_I386 else _COMPAT)
+
+
+def user_limit(entry: EntryPath, arch: Arch) -> int:
+    """Return the first address at which no program that uses `entry` finds memory.
+
+    64-bit code that makes 32-bit calls could have some further up; where 32-bit code ends is as
+    good an edge for it as any.
+
+    Source: arch/x86/include/asm/page_64_types.h TASK_SIZE_MAX, IA32_PAGE_OFFSET;
+    arch/x86/include/asm/page_32_types.h TASK_SIZE (6.1).
+    """
+    if arch is ARCH_I386:
+        return 0xC000_0000
+    if entry.table is not I386:
+        return 0x7FFF_FFFF_F000
+    return 0xFFFF_E000

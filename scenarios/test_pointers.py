@@ -1,34 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a call does with a pointer that it cannot follow, or not all the way.
+"""What a call does with a pointer that it must not follow, through every entry path.
 
-Source: arch/x86/include/asm/uaccess.h access_ok; arch/x86/mm/extable.c fixup_exception (6.1).
+Source: arch/x86/include/asm/uaccess.h access_ok; arch/x86/mm/extable.c fixup_exception;
+fs/read_write.c vfs_write; arch/x86/include/asm/page_types.h TASK_SIZE_MAX (6.1).
 """
 
 from errno import EFAULT
-from os import O_RDONLY
+from os import O_RDWR
 
 import pytest
 
-from harness.agent.arguments import Buffer
-from harness.landscape import EDGE, EDGE_READ_ONLY, READ_ONLY, UNTOUCHED, WRITE_ONLY
+from harness.agent.arguments import At, Buffer
+from harness.agent.sweep import Row, find_trusted, map_last_page, read_first_page
+from harness.agent.vdso import read_vdso
+from harness.entry import SYSCALL
+from harness.landscape import ARENA, HOLE, NO_ACCESS, PAGE, READ_ONLY, WRITE_ONLY
 
-ZEROS, FILE = 0, 1
+ZEROS, FILE, NOTHING = 0, 1, 3
 WRITTEN = "/tmp/written"  # noqa: S108 - in the guest
 LETTERS = b"abcdefghijklmnopqrstuvwxyz"
-
-LOOPS_FOR_EVER = pytest.mark.known(
-    "write() to a tmpfs file loops until killed when fewer bytes are readable than the copy's "
-    "word has: generic_perform_write tries again, the i386 copy is by whole words",
-    arch="i386",
-    since="5.16",
-)
+PARTS = ("cut", "limit", "ends")  # a transfer may take what fits
+MAPPED_WHERE_TOLD = 0x10_0022
+FOUR_GIB = 1 << 32
+MOST, MOST_AT_ONCE = 0x7FFF_FFFF, 0x7FFF_F000  # include/linux/fs.h MAX_RW_COUNT
 
 
 @pytest.fixture
-def letters(guest, entry):
-    """Give a descriptor of a file that begins with the alphabet."""
-    guest.write_file("/letters", LETTERS)
-    return guest.call(entry, "open", b"/letters\0", O_RDONLY).value
+def nothing(guest, entry):
+    """Open /dev/null, which takes what it is given without looking at it, as NOTHING."""
+    assert guest.call(entry, "open", b"/dev/null\0", O_RDWR).value == NOTHING
 
 
 @pytest.mark.claim(39)
@@ -37,99 +37,99 @@ def test_reading_to_a_bad_pointer_is_efault(guest, entry, bad_pointer):
     assert guest.call(entry, "read", ZEROS, bad_pointer, 16).errno == EFAULT
 
 
+@pytest.mark.usefixtures("nothing")
 @pytest.mark.claim(39)
+@pytest.mark.claim(46)
+def test_no_way_to_use_a_pointer_trusts_it(guest, entry):
+    w = entry.table.word_bytes
+    page = read_first_page(guest)
+    rows = (
+        Row(("write", FILE, bytes(16), 16), unlike=PARTS),
+        Row(("open", b"/init\0", 0)),
+        Row(("uname", Buffer(390))),
+        Row(("gettimeofday", Buffer(2 * w), Buffer(8)), optional=(1, 2)),
+        Row(("time", Buffer(w)), optional=(1,)),
+        Row(("sendfile", NOTHING, FILE, Buffer(w, fill=0), 4), optional=(3,)),
+        Row(("rt_sigprocmask", 0, bytes(8), Buffer(8), 8), optional=(2, 3)),
+        Row(("getcwd", Buffer(2), 2)),
+    )
+    assert find_trusted(guest, entry, rows) == {}
+    assert guest.read_file(WRITTEN) == bytes(16)
+    assert read_first_page(guest) == page
+
+
+@pytest.mark.usefixtures("nothing")
+@pytest.mark.claim(39)
+@pytest.mark.needs(arch="i386")
+def test_address_and_size_together_stay_below_the_kernel(guest, entry):
+    limit = map_last_page(guest, entry)
+    spans = {
+        (limit - 1, 1): 1,
+        (limit - PAGE, PAGE): PAGE,
+        (limit, 0): 0,
+        (limit - MOST, MOST): MOST_AT_ONCE,
+    }
+    beyond = (
+        (limit - 1, 2),
+        (limit, 1),
+        (limit + 1, 0),
+        (limit - MOST + 1, MOST),
+        (ARENA.start, -1),
+    )
+    spans |= dict.fromkeys(beyond, -EFAULT)
+    said = guest.series(entry, [("write", NOTHING, *span) for span in spans])
+    assert dict(zip(spans, (one.value for one in said), strict=True)) == spans
+
+
+@pytest.mark.usefixtures("nothing")
+@pytest.mark.claim(39)
+@pytest.mark.entries("syscall")
+def test_address_and_size_together_stay_in_the_lower_half(guest, entry):
+    limit = map_last_page(guest, entry)
+    kernel = (0xFFFF_8000_0000_0000, 0xFFFF_8880_0000_0000, 0xFFFF_FFFF_8100_0000, 1 << 63)
+    spans = dict.fromkeys(((address, size) for address in kernel for size in (0, 1)), -EFAULT)
+    spans |= {(limit - 1, 1): 1, (ARENA.start, -1): -EFAULT, (-1, 1): -EFAULT, (-1, 2): -EFAULT}
+    said = guest.series(entry, [("write", NOTHING, *span) for span in spans])
+    assert dict(zip(spans, (one.value for one in said), strict=True)) == spans
+
+
 @pytest.mark.claim(40)
-def test_writing_from_an_unreadable_pointer_is_efault(guest, entry, unreadable_pointer):
-    assert guest.call(entry, "write", FILE, unreadable_pointer, 16).errno == EFAULT
+def test_a_transfer_of_nothing_follows_no_pointer(guest, entry):
+    pointers = (0, 1, HOLE, NO_ACCESS.start, READ_ONLY.start)
+    calls = [(name, fd, p, 0) for name, fd in (("read", ZEROS), ("write", FILE)) for p in pointers]
+    assert [str(one) for one in guest.series(entry, calls) if one.value != 0] == []
 
 
-@pytest.mark.claim(46)
-def test_opening_an_unreadable_path_is_efault(guest, entry, unreadable_pointer):
-    assert guest.call(entry, "open", unreadable_pointer, O_RDONLY).errno == EFAULT
-
-
-@pytest.mark.claim(46)
-def test_a_structure_at_a_bad_pointer_is_efault(guest, entry, bad_pointer):
-    assert guest.call(entry, "uname", bad_pointer).errno == EFAULT
-
-
-@pytest.mark.claim(46)
-@pytest.mark.parametrize("place", [0, 1])
-def test_gettimeofday_looks_at_both_its_pointers(guest, entry, bad_pointer, place):
-    pointers = [Buffer(16), Buffer(8)]
-    pointers[place] = bad_pointer
-    said = guest.call(entry, "gettimeofday", *pointers)
-    assert said.errno == EFAULT or bad_pointer == 0
-
-
-@pytest.mark.parametrize("fits", [1, 8, 15])
-def test_reading_across_the_end_of_memory_stops_there(guest, entry, letters, fits):
-    guest.write(entry.abi, EDGE.end - 32, b"\xa5" * 32)
-    said = guest.call(entry, "read", letters, EDGE.end - fits, 16)
-    assert said.value == fits
-    expected = b"\xa5" * (32 - fits) + LETTERS[:fits]
-    assert guest.read(entry.abi, EDGE.end - 32, 32) == expected
-
-
-@pytest.mark.parametrize("fits", [1, 8, 15])
-def test_reading_across_into_a_read_only_page_leaves_it_alone(guest, entry, letters, fits):
-    guest.write(entry.abi, EDGE_READ_ONLY.end - 32, b"\xa5" * 32)
-    said = guest.call(entry, "read", letters, EDGE_READ_ONLY.end - fits, 16)
-    assert said.value == fits
-    expected = b"\xa5" * (32 - fits) + LETTERS[:fits] + bytes(READ_ONLY.size_bytes)
-    assert guest.read(entry.abi, EDGE_READ_ONLY.end - 32, 32 + READ_ONLY.size_bytes) == expected
-
-
-@pytest.mark.parametrize("fits", [8, 16, 24])
-def test_zeros_across_the_end_of_memory_stop_there(guest, entry, fits):
-    guest.write(entry.abi, EDGE.end - 48, b"\xa5" * 48)
-    assert guest.call(entry, "read", ZEROS, EDGE.end - fits, 32).value == fits
-    assert guest.read(entry.abi, EDGE.end - 48, 48) == b"\xa5" * (48 - fits) + bytes(fits)
-
-
-@pytest.mark.parametrize("fits", [pytest.param(1, marks=LOOPS_FOR_EVER), 8, 15])
-@pytest.mark.needs(since="5.16")
-def test_writing_from_the_end_of_memory_gives_what_fits(guest, entry, fits):
-    guest.write(entry.abi, EDGE.end - fits, LETTERS[:fits])
-    assert guest.call(entry, "write", FILE, EDGE.end - fits, 16).value == fits
-    assert guest.read_file(WRITTEN) == LETTERS[:fits]
-
-
-@pytest.mark.parametrize("fits", [1, 8, 15])
-@pytest.mark.needs(before="5.16")
-def test_writing_from_the_end_of_memory_is_efault(guest, entry, fits):
-    guest.write(entry.abi, EDGE.end - fits, LETTERS[:fits])
-    assert guest.call(entry, "write", FILE, EDGE.end - fits, 16).errno == EFAULT
-    assert guest.read_file(WRITTEN) == b""
-
-
-def test_a_path_may_end_with_the_last_byte_of_memory(guest, entry):
-    path = b"/proc/version\0"
-    guest.write(entry.abi, EDGE.end - len(path), path)
-    assert guest.call(entry, "open", EDGE.end - len(path), O_RDONLY).errno is None
-
-
-def test_a_path_that_runs_off_the_end_of_memory_is_efault(guest, entry):
-    path = b"/proc/version"
-    guest.write(entry.abi, EDGE.end - len(path), path)
-    assert guest.call(entry, "open", EDGE.end - len(path), O_RDONLY).errno == EFAULT
-
-
-@pytest.mark.claim(44)
-def test_an_untouched_page_is_filled_in_by_the_kernels_own_access(guest, entry):
-    said = guest.call(entry, "read", ZEROS, UNTOUCHED.start + 4090, 16)
-    assert said.value == 16
-
-
-@pytest.mark.claim(44)
-def test_an_untouched_page_reads_as_zeros(guest, entry):
-    assert guest.call(entry, "write", FILE, UNTOUCHED.start + 0x8000, 4096).value == 4096
-    assert guest.read_file(WRITTEN) == bytes(4096)
-
-
-def test_memory_asked_for_as_write_only_takes_what_is_read(guest, entry):
+def test_memory_asked_for_as_write_only_takes_and_gives(guest, entry):
     assert guest.call(entry, "read", ZEROS, WRITE_ONLY.start, 16).value == 16
+    assert guest.call(entry, "write", FILE, WRITE_ONLY.start, 16).value == 16
 
 
-def test_a_bad_pointer_to_nothing_much_is_not_followed(guest, entry):
-    assert guest.call(entry, "read", ZEROS, 0, 0).value == 0
+def test_the_vdso_may_be_read_and_not_written(guest, entry):
+    vdso = read_vdso(guest, entry.abi)
+    if vdso.base + PAGE >> entry.table.bits:
+        pytest.skip("out of reach of 32-bit calls")
+    assert guest.call(entry, "write", FILE, vdso.base, 64).value == 64
+    assert guest.read_file(WRITTEN) == guest.read(entry.abi, vdso.base, 64)
+    assert guest.call(entry, "read", ZEROS, vdso.base, 64).errno == EFAULT
+
+
+@pytest.mark.entries("int80_64")
+@pytest.mark.parametrize("upper", [0x0000_0001, 0xDEAD_BEEF, 0xFFFF_8880, 0xFFFF_FFFF])
+def test_the_upper_half_of_a_pointer_is_none_of_a_32_bit_calls_business(guest, entry, upper):
+    pointer = upper << 32 | ARENA.start
+    assert guest.call(entry, "write", FILE, At(ARENA.start, LETTERS), 26, rcx=pointer).value == 26
+    assert guest.read_file(WRITTEN) == LETTERS
+
+
+@pytest.mark.entries("int80_64")
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_32_bit_call_does_not_wrap_around_at_4_gib(guest, entry, pages):
+    start = FOUR_GIB - PAGE
+    said = guest.call(SYSCALL, "mmap", start, pages * PAGE, 3, MAPPED_WHERE_TOLD, -1, 0)
+    assert said.value == start
+    guest.write(entry.abi, FOUR_GIB - 16, b"\xa5" * (16 if pages == 1 else 32))
+    expected = 8 if pages == 1 else 16
+    assert guest.call(entry, "read", ZEROS, FOUR_GIB - 8, 16).value == expected
+    seen = guest.read(entry.abi, FOUR_GIB - 16, 32)
+    assert seen.strip(b"\xa5") == bytes(expected)

@@ -12,9 +12,9 @@ from dataclasses import replace
 import pytest
 from live import I386, TCG, X86_64, native, on, own_guest, write_to
 
-from harness.agent.arguments import Buffer
+from harness.agent.arguments import At, Buffer
 from harness.agent.calls import Call
-from harness.agent.guest import Guest
+from harness.agent.guest import AnyCall, Guest
 from harness.entry import (
     DEFAULT_FLAGS,
     ENTRY_PATHS,
@@ -194,6 +194,33 @@ def test_many_calls_are_dealt_out_to_several_requests(booted: Guest) -> None:
     calls = [Call.of(entry, number, (n,), "getpgid") for n in range(100_000, 103_000)]
     said = booted.calls(calls)
     assert [outcome.errno for outcome in said] == [errno.ESRCH] * 3000
+
+
+def test_a_series_brings_memory_and_takes_it_back(booted: Guest) -> None:
+    entry = native(booted)
+    placed = At(EDGE.end - 5, b"/init")
+    calls: list[AnyCall] = [
+        ("read", 0, Buffer(4, fill=7), 2),
+        ("access", placed, 0),
+        ("read", 0, At(EDGE.end - 8, Buffer(8, offset=3)), 2),
+        ("getppid",),
+    ]
+    said = booted.series(entry, calls)
+    assert [one.value for one in said] == [2, -errno.EFAULT, 2, 1]
+    kept = b"\0\0\7\7", b"\xa5\xa5\xa5\0\0\xa5\xa5\xa5"
+    assert [one.memory for one in said] == [(kept[0],), (), (kept[1],), ()]
+
+
+def test_a_series_is_dealt_out_so_that_requests_and_answers_fit(booted: Guest) -> None:
+    calls: list[AnyCall] = [("read", 0, Buffer(5000), 5000)] * 40 + [("access", bytes(6000), 0)] * 9
+    said = booted.series(native(booted), calls)
+    assert [one.value for one in said[:40]] == [5000] * 40
+    assert len(said) == len(calls)
+
+
+def test_a_series_tells_of_memory_that_it_cannot_bring(booted: Guest) -> None:
+    with pytest.raises(DeclarationError, match=r"4 bytes that .* brings are not writable"):
+        booted.series(native(booted), [("getppid",), ("access", At(HOLE, b"four"), 0)])
 
 
 def test_fresh_executors_have_forgotten(booted: Guest) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.agent.program import Program
@@ -21,13 +22,28 @@ class Buffer:
     Attributes:
         size_bytes: how much.
         fill: what every byte holds before the call.
+        offset: where in it the call's pointer points.
     """
 
     size_bytes: int
     fill: int = 0xA5
+    offset: int = 0
 
 
-Argument = int | bytes | Buffer
+@dataclass(frozen=True)
+class At:
+    """Memory that a call brings along, at an address of the scenario's choice.
+
+    Attributes:
+        address: where; must be writable for the executor.
+        content: what is put there, or how much of it comes back.
+    """
+
+    address: int
+    content: bytes | Buffer
+
+
+Argument = int | bytes | Buffer | At
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,7 @@ class Layout:
     buffers: tuple[tuple[int, Buffer], ...]
 
 
-def lay_out(program: Program, arguments: tuple[Argument, ...]) -> Layout:
+def lay_out(program: Program, arguments: Sequence[Argument]) -> Layout:
     """Give each argument that is memory a place in the arena, and have the program fill it.
 
     Raises:
@@ -55,12 +71,17 @@ def lay_out(program: Program, arguments: tuple[Argument, ...]) -> Layout:
     buffers: list[tuple[int, Buffer]] = []
     free = ARENA.start
     for argument in arguments:
-        values.append(argument if isinstance(argument, int) else free)
-        if isinstance(argument, Buffer):
-            program.fill(free, argument.size_bytes, argument.fill)
-            buffers.append((free, argument))
-        elif isinstance(argument, bytes):
-            program.write(free, argument)
+        if isinstance(argument, int):
+            values.append(argument)
+            continue
+        place = argument if isinstance(argument, At) else At(free, argument)
+        values.append(place.address)
+        if isinstance(place.content, Buffer):
+            values[-1] += place.content.offset
+            program.fill(place.address, place.content.size_bytes, place.content.fill)
+            buffers.append((place.address, place.content))
+        else:
+            program.write(place.address, place.content)
         free += _taken(argument)
     if free > ARENA.end:
         raise DeclarationError(f"a call brings {ARENA.size_bytes} bytes along at most")
@@ -69,7 +90,7 @@ def lay_out(program: Program, arguments: tuple[Argument, ...]) -> Layout:
 
 def _taken(argument: Argument) -> int:
     """How much of the arena an argument takes, so that neighbours do not touch."""
-    if isinstance(argument, int):
+    if isinstance(argument, int | At):
         return 0
     size = argument.size_bytes if isinstance(argument, Buffer) else len(argument)
     return (size + _ALIGNMENT) // _ALIGNMENT * _ALIGNMENT
@@ -81,4 +102,6 @@ def show(argument: Argument) -> str:
         return repr(argument)[1:]
     if isinstance(argument, Buffer):
         return f"buffer of {argument.size_bytes}"
+    if isinstance(argument, At):
+        return f"{show(argument.content)} at {argument.address:#x}"
     return hex(argument) if abs(argument) > _MANY else str(argument)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import signal
 import struct
 from collections.abc import Mapping
@@ -18,11 +19,15 @@ from harness.wire import REGISTER_SLOTS, SEGMENTS, Op, Register
 MAX_ERRNO = 4095
 """The largest number whose negation names an error. Source: include/linux/err.h, 6.1."""
 
+MAX_RECORD_BYTES = 4 + 32 + 4 + 8 * REGISTER_SLOTS
+"""A call's record when a signal ended it and every register changed."""
+
 _CALL = struct.Struct("<BBI")
 _CAUGHT = struct.Struct("<IIQQQ")
 
 
-def register_names(abi: Abi) -> dict[int, str]:
+@functools.cache
+def register_names(abi: Abi) -> Mapping[int, str]:
     """Return every register of a record by its place: general ones, flags, ip, segments."""
     special = {Register.FLAGS: "flags", Register.IP: "ip"}
     segments = {Register.CS + i: name for i, name in enumerate(SEGMENTS)}
@@ -60,7 +65,7 @@ class Call:
             DeclarationError: `other` names a register that cannot be set.
         """
         abi = entry.abi
-        values = default_registers(abi)
+        values = dict(default_registers(abi))
         for name in other.keys() - values.keys():
             raise DeclarationError(f"{abi} has no register {name!r}", hint=nearest(name, values))
         values |= {entry.number: number} | dict(zip(entry.arguments, arguments, strict=False))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -27,11 +27,13 @@ from harness.landscape import ABOUT
 from harness.machine.console import find_splat, read_records, read_trouble
 from harness.machine.errata import Erratum, Situation, find_erratum
 from harness.syscalls import SyscallTable, read_table
-from harness.wire import MAX_REQUEST, SEED_BYTES
+from harness.wire import MAX_PAYLOAD, MAX_REQUEST, SEED_BYTES
 
 _GRACE_S = 5.0
 _MOST_BYTES = MAX_REQUEST - 1024
-_MOST_CALLS = 300  # if every one of them changed every register, the answer would still fit
+
+AnyCall = tuple[int | str, *tuple[Argument, ...]]
+"""A call's number or name, and at most six arguments."""
 
 OnOutput = Callable[[int, bytes], None]
 """Takes 1 or 2, and a piece of what came out of that descriptor."""
@@ -109,14 +111,7 @@ class Guest:
             DeclarationError: no such call, or too many arguments.
             GuestError: the executor died, or the kernel did.
         """
-        program = Program()
-        layout = lay_out(program, arguments)
-        code = self.table(entry).number(number) if isinstance(number, str) else number
-        label = f"{number}({', '.join(map(show, arguments))}) by {entry}"
-        program.call(Call.of(entry, code, layout.values, label, **registers))
-        for address, buffer in layout.buffers:
-            program.read(address, buffer.size_bytes)
-        results = self.run(entry.abi, program, timeout_s)
+        results = self.run(entry.abi, self._one(entry, number, arguments, registers), timeout_s)
         memory = tuple(r for r in results if isinstance(r, bytes))
         (outcome,) = (r for r in results if isinstance(r, Outcome))
         return replace(outcome, memory=memory)
@@ -124,9 +119,31 @@ class Guest:
     def calls(self, calls: Sequence[Call]) -> list[Outcome]:
         """Make many calls of one ABI, as many at a time as fit a request; may be empty."""
         outcomes: list[Outcome] = []
-        for program in _pack(calls) if calls else ():
+        for program in _pack(map(_program_of, calls)):
             results = self.run(calls[0].entry.abi, program)
             outcomes += [r for r in results if isinstance(r, Outcome)]
+        return outcomes
+
+    def series(self, entry: EntryPath, calls: Sequence[AnyCall]) -> list[Outcome]:
+        """Make many calls with arguments as `call` takes them, as many at a time as fit a request.
+
+        Args:
+            entry: the way into the kernel.
+            calls: may be empty; all of them have the same arena, one after the other.
+
+        Raises:
+            DeclarationError: no such call, too many arguments, or memory that is not writable.
+        """
+        outcomes: list[Outcome] = []
+        for program in _pack(self._one(entry, number, memory, {}) for number, *memory in calls):
+            for result in self.run(entry.abi, program):
+                if isinstance(result, Outcome):
+                    outcomes.append(result)
+                elif isinstance(result, bytes):
+                    outcomes[-1] = replace(outcomes[-1], memory=(*outcomes[-1].memory, result))
+                elif result:
+                    said = f"{result} bytes that {calls[len(outcomes)]} brings are not writable"
+                    raise DeclarationError(said)
         return outcomes
 
     def run(
@@ -308,6 +325,23 @@ class Guest:
             self._start[abi] = self.about(abi).start
         return self._start[abi]
 
+    def _one(
+        self,
+        entry: EntryPath,
+        number: int | str,
+        arguments: Sequence[Argument],
+        registers: Mapping[str, int],
+    ) -> Program:
+        """Return the program of one call: its memory filled, the call, its buffers read."""
+        program = Program()
+        layout = lay_out(program, arguments)
+        code = self.table(entry).number(number) if isinstance(number, str) else number
+        label = f"{number}({', '.join(map(show, arguments))}) by {entry}"
+        program.call(Call.of(entry, code, layout.values, label, **registers))
+        for address, buffer in layout.buffers:
+            program.read(address, buffer.size_bytes)
+        return program
+
     def _deadline(self, phase: str) -> Deadline:
         return Deadline.after(self._patience.request_s, phase)
 
@@ -330,12 +364,20 @@ class Guest:
             raise
 
 
-def _pack(calls: Sequence[Call]) -> Iterator[Program]:
-    """Deal calls out to programs that fit a request each."""
+def _program_of(call: Call) -> Program:
     program = Program()
-    for call in calls:
-        if program.size_bytes > _MOST_BYTES or program.length == _MOST_CALLS:
+    program.call(call)
+    return program
+
+
+def _pack(pieces: Iterable[Program]) -> Iterator[Program]:
+    """Put small programs together to ones that fill a request, and whose answers fit one."""
+    program = Program()
+    for piece in pieces:
+        too_long = program.size_bytes + piece.size_bytes > _MOST_BYTES
+        if program.length and (too_long or program.answer_bytes + piece.answer_bytes > MAX_PAYLOAD):
             yield program
             program = Program()
-        program.call(call)
-    yield program
+        program.add(piece)
+    if program.length:
+        yield program

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from harness.agent.calls import Call, Outcome, decode_outcome
+from harness.agent.calls import MAX_RECORD_BYTES, Call, Outcome, decode_outcome
 from harness.agent.channel import ChannelBroken
 from harness.wire import Op
 
@@ -19,12 +19,14 @@ class Program:
 
     Attributes:
         size_bytes: how long the encoded program is so far.
+        answer_bytes: how long its answer may be at most.
     """
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._answers: list[Call | str] = []
         self.size_bytes = 0
+        self.answer_bytes = 0
 
     def write(self, address: int, content: bytes) -> None:
         """Put bytes into the executor's memory; the answer counts those that faulted."""
@@ -37,10 +39,19 @@ class Program:
     def read(self, address: int, size_bytes: int) -> None:
         """Take bytes out of the executor's memory, up to the first that faults."""
         self._add(_SPAN.pack(Op.READ, address, size_bytes), "bytes")
+        self.answer_bytes += size_bytes
 
     def call(self, call: Call) -> None:
         """Make a call."""
         self._add(call.encode(), call)
+        self.answer_bytes += MAX_RECORD_BYTES
+
+    def add(self, other: Program) -> None:
+        """Append another program's operations."""
+        self._pieces += other._pieces
+        self._answers += other._answers
+        self.size_bytes += other.size_bytes
+        self.answer_bytes += other.answer_bytes
 
     @property
     def length(self) -> int:
@@ -81,6 +92,7 @@ class Program:
         self._pieces.append(piece)
         self._answers.append(answer)
         self.size_bytes += len(piece)
+        self.answer_bytes += _COUNT.size
 
 
 def _decode(

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fast calls whose stack the kernel cannot read the sixth argument from.
+
+The call answers EFAULT and comes back to the landing pad, which then faults on that very stack.
+
+Source: arch/x86/entry/common.c do_fast_syscall_32; vdso32/system_call.S int80_landing_pad (6.1).
+"""
+
+from errno import EFAULT
+from signal import SIGSEGV
+
+import pytest
+
+from harness.landscape import EDGE, HOLE, READ_ONLY
+from harness.pointers import bad_pointers, user_limit
+
+POP_EBP_POP_EDX_POP_ECX_RET = 0xC3595A5D
+PAGE_FAULT, IN_USER_MODE = 14, 4
+GIVEN = {"ebx": 0x33333333, "ecx": 0x11111111, "edx": 0x22222222, "esi": 0x66666666}
+FAST = pytest.mark.entries("sysenter", "syscall32")
+
+
+def ask(guest, entry, stack):
+    return guest.probe(entry.abi, "bad_stack", entry.name == "syscall32", stack)
+
+
+@FAST
+@pytest.mark.claim(22)
+@pytest.mark.claim(39)
+def test_an_unreadable_stack_is_efault_at_the_landing_pad(guest, entry):
+    stacks = [bad.address for bad in bad_pointers(entry, guest.identity.arch) if not bad.readable]
+    for stack in (*stacks, user_limit(entry, guest.identity.arch), 0xFFFF_FFFC):
+        seen = ask(guest, entry, stack)
+        assert seen["eax"] == (1 << 32) - EFAULT, hex(stack)
+        assert (seen["in_vdso"], seen["code_there"]) == (1, POP_EBP_POP_EDX_POP_ECX_RET), hex(stack)
+        assert (seen["signal"], seen["esp"], seen["address"]) == (SIGSEGV, stack, stack)
+        assert {name: seen[name] for name in GIVEN} == GIVEN, hex(stack)
+
+
+@FAST
+@pytest.mark.claim(45)
+def test_an_argument_that_could_not_be_read_is_zero(guest, entry):
+    assert ask(guest, entry, HOLE)["ebp"] == 0
+
+
+@FAST
+@pytest.mark.claim(22)
+@pytest.mark.parametrize("fits", [1, 2, 3])
+def test_a_stack_that_ends_within_the_argument_is_efault(guest, entry, fits):
+    seen = ask(guest, entry, EDGE.end - fits)
+    assert seen["eax"] == (1 << 32) - EFAULT
+    assert seen["code_there"] == POP_EBP_POP_EDX_POP_ECX_RET
+    assert (seen["trap"], seen["error"] & ~1) == (PAGE_FAULT, IN_USER_MODE)
+    assert (seen["esp"], seen["address"]) == (EDGE.end - fits, EDGE.end)
+
+
+@FAST
+@pytest.mark.claim(22)
+@pytest.mark.claim(23)
+def test_a_stack_that_ends_with_the_argument_will_do(guest, entry):
+    seen = ask(guest, entry, EDGE.end - 4)
+    assert seen["eax"] == seen["pid"]
+    assert (seen["ebp"], seen["esp"], seen["address"]) == (0, EDGE.end, EDGE.end)
+
+
+@FAST
+@pytest.mark.claim(23)
+def test_a_stack_that_can_only_be_read_will_do(guest, entry):
+    seen = ask(guest, entry, READ_ONLY.start)
+    assert seen["eax"] == seen["pid"]
+    assert (seen["ebp"], seen["edx"], seen["ecx"], seen["esp"]) == (0, 0, 0, READ_ONLY.start + 16)
+    assert (seen["signal"], seen["address"], seen["in_vdso"]) == (SIGSEGV, 0, 0)
