@@ -3,13 +3,17 @@
 #include "numbers.h"
 #include "report.h"
 
+#define PIECE_BYTES 128
+
+static char hexadecimal(u32 four)
+{
+	return (char)(four < 10 ? '0' + four : 'a' + four - 10);
+}
+
 static void put_hexadecimal(char *to, u64 value)
 {
-	for (int digit = 15; digit >= 0; digit--) {
-		u32 four = (u32)(value >> 4 * digit) & 15;
-
-		*to++ = (char)(four < 10 ? '0' + four : 'a' + four - 10);
-	}
+	for (int digit = 15; digit >= 0; digit--)
+		*to++ = hexadecimal((u32)(value >> 4 * digit) & 15);
 }
 
 void report(const char *name, u64 value)
@@ -24,6 +28,27 @@ void report(const char *name, u64 value)
 	put_hexadecimal(line + length + 1, value);
 	line[length + 17] = '\n';
 	write_all(1, line, length + 18);
+}
+
+void report_memory(const char *name, const void *from, uptr bytes)
+{
+	const u8 *at = (const u8 *)from + bytes;
+	char piece[2 * PIECE_BYTES];
+
+	write_all(1, name, strlen(name));
+	write_all(1, " ", 1);
+	while (bytes) {
+		uptr now = bytes < PIECE_BYTES ? bytes : PIECE_BYTES;
+
+		for (uptr i = 0; i < now; i++) {
+			at--;
+			piece[2 * i] = hexadecimal(*at >> 4);
+			piece[2 * i + 1] = hexadecimal(*at & 15);
+		}
+		write_all(1, piece, 2 * now);
+		bytes -= now;
+	}
+	write_all(1, "\n", 1);
 }
 
 u64 argument(const uptr *stack, u32 place)

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signals that a probe sends itself: what was asked for, and the frames that came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.agent.calls import register_names
+from harness.agent.guest import Guest
+from harness.arch import I386, Abi
+from harness.entry import EntryPath, entry_paths_of
+from harness.errors import DeclarationError
+
+SA_SIGINFO = 0x4
+SA_RESTORER = 0x0400_0000
+SA_ONSTACK = 0x0800_0000
+SA_RESTART = 0x1000_0000
+SA_NODEFER = 0x4000_0000
+SA_RESETHAND = 0x8000_0000
+
+SIGUSR1, SIGUSR2 = 10, 12
+FPU_BYTES = 512
+"""How long FXSAVE's image is."""
+
+
+@dataclass(frozen=True)
+class FrameLayout:
+    """Where everything is in a frame that the kernel builds on a program's stack.
+
+    Attributes:
+        fields: offset from the handler's stack pointer and width in bytes, by name; registers have
+            the names that the ABI gives them.
+        fxsave: where FXSAVE's image is in what the frame's `state` points at.
+    """
+
+    fields: Mapping[str, tuple[int, int]]
+    fxsave: int = 0
+
+    def decode(self, frame: bytes) -> dict[str, int]:
+        """Return every field's value."""
+        return {
+            name: int.from_bytes(frame[start : start + width], "little")
+            for name, (start, width) in self.fields.items()
+        }
+
+
+def _row(start: int, width: int, names: Iterable[str]) -> dict[str, tuple[int, int]]:
+    return {name: (start + width * place, width) for place, name in enumerate(names)}
+
+
+def _context_32(start: int) -> dict[str, tuple[int, int]]:
+    """Source: arch/x86/include/uapi/asm/sigcontext.h struct sigcontext_32, 6.1."""
+    general = ("edi", "esi", "ebp", "esp", "ebx", "edx", "ecx", "eax")
+    names = ("gs", "fs", "es", "ds", *general, "trap", "error", "ip", "cs", "flags")
+    fields = _row(start, 4, (*names, "sp_at_signal", "ss", "state", "oldmask", "cr2"))
+    segments = {name: (fields[name][0], 2) for name in ("gs", "fs", "es", "ds", "cs", "ss")}
+    return fields | segments
+
+
+def _info(start: int, width: int) -> dict[str, tuple[int, int]]:
+    """Source: include/uapi/asm-generic/siginfo.h, 6.1."""
+    union = start + 16 if width == 8 else start + 12  # noqa: PLR2004
+    sender = {"pid": (union, 4), "uid": (union + 4, 4)}
+    return _row(start, 4, ("signo", "errno", "code")) | {"address": (union, width)} | sender
+
+
+_RT_64 = FrameLayout(
+    _row(0, 8, ("restorer", "uc_flags", "uc_link", "ss_sp", "ss_flags", "ss_size"))
+    | _row(48, 8, (*(f"r{n}" for n in range(8, 16)), "rdi", "rsi", "rbp", "rbx", "rdx", "rax"))
+    | _row(160, 8, ("rcx", "rsp", "ip", "flags"))
+    | _row(192, 2, ("cs", "gs", "fs", "ss"))
+    | _row(200, 8, ("error", "trap", "oldmask", "cr2", "state"))
+    | {"ss_flags": (32, 4), "mask": (304, 8)}
+    | _info(312, 8)
+)
+"""Source: arch/x86/include/asm/sigframe.h struct rt_sigframe, 6.1."""
+
+_RT_32 = FrameLayout(
+    _row(0, 4, ("restorer", "signal", "info_at", "context_at"))
+    | _info(16, 4)
+    | _row(144, 4, ("uc_flags", "uc_link", "ss_sp", "ss_flags", "ss_size"))
+    | _context_32(164)
+    | {"mask": (252, 8), "retcode": (260, 8)},
+    fxsave=112,
+)
+"""Source: arch/x86/include/asm/sigframe.h struct rt_sigframe_ia32, 6.1."""
+
+_OLD_32 = FrameLayout(
+    _row(0, 4, ("restorer", "signal"))
+    | _context_32(8)
+    | {"mask_high": (720, 4), "retcode": (724, 8)},
+    fxsave=112,
+)
+"""Source: arch/x86/include/asm/sigframe.h struct sigframe_ia32, 6.1."""
+
+
+def frame_layout(abi: Abi, flags: int) -> FrameLayout:
+    """Return what a handler of `abi`, installed with `flags`, finds on its stack."""
+    if abi is not I386:
+        return _RT_64
+    return _RT_32 if flags & SA_SIGINFO else _OLD_32
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One signal, as its handler found the world.
+
+    Attributes:
+        registers: at the handler's first instruction, "flags" and segments among them.
+        frame: every field of the frame on the stack.
+        image: the frame's own bytes, and some behind them.
+        at: where the frame is.
+        state: what the frame's `state` points at: x87, SSE, AVX.
+        fpu: FXSAVE's image, or XSAVE's where the kernel offers AVX, in the handler.
+        layout: of the frame.
+    """
+
+    registers: Mapping[str, int]
+    frame: Mapping[str, int]
+    image: bytes
+    at: int
+    state: bytes
+    fpu: bytes
+    layout: FrameLayout
+
+    @property
+    def fxsave(self) -> bytes:
+        """FXSAVE's image in the frame."""
+        return self.state[self.layout.fxsave : self.layout.fxsave + FPU_BYTES]
+
+    def __repr__(self) -> str:
+        """Return signal, code and trap, for assertions that failed."""
+        said = {name: hex(self.frame[name]) for name in ("ip", "trap", "error")}
+        return f"<signal at {self.at:#x}, {said}>"
+
+
+class Report:
+    """What a probe said, memory and registers among it.
+
+    Args:
+        said: what `Guest.probe` returned.
+        abi: the probe's.
+    """
+
+    def __init__(self, said: Mapping[str, int], abi: Abi) -> None:
+        self._said = said
+        self._abi = abi
+
+    def __getitem__(self, name: str) -> int:
+        """Return one number."""
+        return self._said[name]
+
+    def memory(self, name: str, size_bytes: int) -> bytes:
+        """Return memory that was reported, the first `size_bytes` of it."""
+        number = self._said[name]
+        return number.to_bytes(max(size_bytes, (number.bit_length() + 7) // 8), "little")[
+            :size_bytes
+        ]
+
+    def registers(self, name: str) -> dict[str, int]:
+        """Return a register record by the registers' names."""
+        image = self.memory(name, 8 * 24)
+        return {
+            register: int.from_bytes(image[8 * place : 8 * place + 8], "little")
+            for place, register in register_names(self._abi).items()
+        }
+
+    def arrival(self, number: int, flags: int) -> Arrival:
+        """Return one signal that arrived at a handler installed with `flags`."""
+        layout = frame_layout(self._abi, flags)
+        image = self.memory(f"{number}.frame", 768)
+        return Arrival(
+            registers=self.registers(f"{number}.registers"),
+            frame=layout.decode(image),
+            image=image,
+            at=self[f"{number}.at"],
+            state=self.memory(f"{number}.state", 1024),
+            fpu=self.memory(f"{number}.fpu", 832),
+            layout=layout,
+        )
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A signal that a program sent itself, and what came of it.
+
+    Attributes:
+        report: all that the probe said.
+        before: registers as the call that sends went in.
+        first: the signal.
+        flags: of its action.
+        landing: the address behind the entry path's instruction.
+    """
+
+    report: Report
+    before: Mapping[str, int]
+    first: Arrival
+    flags: int
+
+    @property
+    def returned(self) -> bool:
+        """Whether the handler's return led to behind the call, and no other signal came."""
+        return bool(self.report["returned"])
+
+    @cached_property
+    def after(self) -> dict[str, int]:
+        """Registers once the call came back."""
+        assert self.returned, f"the handler's return led to {self.second}"  # noqa: S101
+        return self.report.registers("after")
+
+    @property
+    def second(self) -> Arrival | None:
+        """The signal that the handler's return led to, None for none."""
+        has_second = self.report["arrived"] > 1
+        return self.report.arrival(1, SA_SIGINFO) if has_second else None
+
+    @property
+    def fault(self) -> tuple[int, int] | None:
+        """Number and code of the signal that the handler's return led to, None for none."""
+        second = self.second
+        return (second.frame["signo"], second.frame["code"]) if second else None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the handler does to its own frame before it returns.
+
+    Attributes:
+        field: of the frame by name, or an offset into what `state` points at.
+        value: what is put there.
+        width: in bytes, where `field` is an offset.
+    """
+
+    field: str | int
+    value: int
+    width: int = 4
+
+
+STATE_OFFSETS = 0x8000
+RESET_SS, BEFORE_HOLE, HOLE = 0, 1, 2
+"""Addresses of the probe's own that a field can be given with `symbol`."""
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A field of the frame that gets an address only the probe knows: RESET_SS and so on."""
+
+    field: str
+    place: int
+
+
+def deliver(
+    guest: Guest,
+    entry: EntryPath,
+    *changes: Change | Symbol,
+    flags: int = SA_SIGINFO | SA_RESTORER,
+    signal: int = SIGUSR1,
+    by: str = "kill",
+    cpu_flags: int = 0x202,
+    stack: int = 0,
+    alternate_bytes: int = 65536,
+    descriptor: int = 0,
+    leave_fpu: bool = False,
+) -> Delivery:
+    """Have a probe send itself a signal, and return what its handler found and what came after.
+
+    Args:
+        guest: where.
+        entry: the way in of the call that sends it.
+        changes: what the handler does to its frame.
+        flags: of the action (SA_...).
+        signal: which.
+        by: "kill", "tkill" or "tgkill".
+        cpu_flags: the flags register at the call.
+        stack: the stack pointer at the call, 0 for a good one.
+        alternate_bytes: how large the alternate stack is.
+        descriptor: flags of a segment descriptor to put into the LDT first, 0 for none.
+        leave_fpu: whether the handler leaves x87, SSE and AVX state alone.
+    """
+    layout = frame_layout(entry.abi, flags)
+    said = guest.probe(
+        entry.abi,
+        "deliver",
+        entry_paths_of(entry.abi).index(entry),
+        guest.table(entry).number(by),
+        2 if by == "tgkill" else 1,
+        *(signal, flags, cpu_flags, stack, alternate_bytes, descriptor, int(leave_fpu)),
+        *(number for change in changes for number in _encode(change, layout)),
+    )
+    report = Report(said, entry.abi)
+    first_flags = flags if said["arrived"] else SA_SIGINFO
+    return Delivery(report, report.registers("before"), report.arrival(0, first_flags), flags)
+
+
+def _encode(change: Change | Symbol, layout: FrameLayout) -> tuple[int, int, int]:
+    if isinstance(change.field, int):
+        assert isinstance(change, Change)  # noqa: S101
+        return STATE_OFFSETS + change.field, change.width, change.value
+    if change.field not in layout.fields:
+        raise DeclarationError(f"a frame of that kind has no field {change.field!r}")
+    start, width = layout.fields[change.field]
+    if isinstance(change, Symbol):
+        return start, 0, change.place
+    return start, width, change.value
