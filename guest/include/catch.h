@@ -27,6 +27,15 @@
 #define SA_ONSTACK 0x08000000
 #define SA_NODEFER 0x40000000
 
+/* Where a frame with siginfo_t has them, from the handler's stack pointer on. */
+#ifdef __x86_64__
+#define FRAME_IP 176
+#define FRAME_FLAGS 184
+#else
+#define FRAME_IP 220
+#define FRAME_FLAGS 228
+#endif
+
 #define FPU_BYTES 832 /* XSAVE's legacy region, header, and upper halves of the AVX registers */
 #define FRAME_BYTES 768
 #define STATE_BYTES 1024

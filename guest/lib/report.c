@@ -3,7 +3,7 @@
 #include "numbers.h"
 #include "report.h"
 
-#define PIECE_BYTES 128
+#define MOST_BYTES 4096
 
 static char hexadecimal(u32 four)
 {
@@ -32,23 +32,20 @@ void report(const char *name, u64 value)
 
 void report_memory(const char *name, const void *from, uptr bytes)
 {
-	const u8 *at = (const u8 *)from + bytes;
-	char piece[2 * PIECE_BYTES];
+	static char line[2 * MOST_BYTES + 64];
+	const u8 *first = from;
+	char *to = line + strlen(name);
 
-	write_all(1, name, strlen(name));
-	write_all(1, " ", 1);
-	while (bytes) {
-		uptr now = bytes < PIECE_BYTES ? bytes : PIECE_BYTES;
-
-		for (uptr i = 0; i < now; i++) {
-			at--;
-			piece[2 * i] = hexadecimal(*at >> 4);
-			piece[2 * i + 1] = hexadecimal(*at & 15);
-		}
-		write_all(1, piece, 2 * now);
-		bytes -= now;
+	if (bytes > MOST_BYTES || to > line + 60)
+		die(99);
+	memcpy(line, name, strlen(name));
+	*to++ = ' ';
+	for (const u8 *at = first + bytes; at > first; *to++ = hexadecimal(*at & 15)) {
+		at--;
+		*to++ = hexadecimal(*at >> 4);
 	}
-	write_all(1, "\n", 1);
+	*to++ = '\n';
+	write_all(1, line, (uptr)(to - line));
 }
 
 u64 argument(const uptr *stack, u32 place)

@@ -5,10 +5,11 @@
  *
  * Arguments: entry path, number of the call that sends, how often it takes our id before the
  * signal, signal, flags of the action, flags register, stack pointer (0: a good one), bytes of the
- * alternate stack, flags of a modify_ldt descriptor (0: none), bits (DELIVER_...), then three
- * numbers for every change of the frame: offset, width in bytes, value. Offsets from 0x8000 on
- * count from where the frame says that the x87 state is; width 0 puts an address of ours: value 0
- * that of `reset_ss`, 1 the last bytes before a hole, 2 the hole.
+ * alternate stack, flags of a modify_ldt descriptor (0: none), 1 for a handler that leaves x87, SSE
+ * and AVX alone, the action's mask, the mask of what is blocked before, then three numbers for every
+ * change of the frame: offset, width in bytes, value. Offsets from 0x8000 on count from where the
+ * frame says that the x87 state is; width 0 puts an address of ours: value 0 that of `reset_ss`, 1
+ * the last 64 bytes before a hole, 2 the hole.
  *
  * Asks:   what is in the frame, what in the registers at the handler's start, and what after it?
  *         what does a frame lead to that no kernel would have made?
@@ -19,13 +20,29 @@
 #include "enter.h"
 #include "numbers.h"
 #include "report.h"
+#include "vdso.h"
 
 #define STATE_OFFSETS 0x8000
-#define CHANGES_FROM 11
-#define DELIVER_LEAVES_FPU 1 /* the handler does not touch x87, SSE and AVX */
-#define DELIVER_MOVES_STATE 2 /* the frame's x87 state goes to the last bytes before a hole */
+
+/* Places of arguments. */
+#define ENTRY 1
+#define CALL 2
+#define IDS 3
+#define SIGNAL 4
+#define ACTION_FLAGS 5
+#define CPU_FLAGS 6
+#define STACK 7
+#define ALTERNATE_BYTES 8
+#define DESCRIPTOR 9
+#define LEAVES_FPU 10
+#define ACTION_MASK 11
+#define BLOCKED 12
+#define CHANGES 13
+
 #define ALT_BYTES 65536
 #define USER_STACK_MARGIN 8192
+#define SIG_SETMASK 2
+#define SPARE(n) ((long)(0x5aced000u + 0x11u * (n))) /* what arguments hold that no call takes */
 #define BELOW 256
 #define ABOVE 64
 
@@ -108,9 +125,9 @@ static void handle(struct arrival *a)
 		die(0);
 	}
 	look_around();
-	for (const uptr *c = arguments + CHANGES_FROM; c + 2 <= arguments + arguments[0]; c += 3)
+	for (const uptr *c = arguments + CHANGES; c + 2 <= arguments + arguments[0]; c += 3)
 		change(a, c[0], c[1], c[2]);
-	if (!(arguments[10] & DELIVER_LEAVES_FPU))
+	if (!arguments[LEAVES_FPU])
 		load_fpu(&fpu_other);
 }
 
@@ -126,8 +143,10 @@ static const uptr *read_arguments(const uptr *stack)
 
 static void prepare(void)
 {
-	struct stack stack = { (uptr)alternate, 0, arguments[8] };
-	struct descriptor descriptor = { 0, 0, 0xfffff, (u32)arguments[9] };
+	struct stack stack = { (uptr)alternate, 0, arguments[ALTERNATE_BYTES] };
+	struct descriptor descriptor = { 0, 0, 0xfffff, (u32)arguments[DESCRIPTOR] };
+	struct action action = { 0, 0, 0, 0 };
+	const u64 blocked = arguments[BLOCKED];
 	static const int others[] = { SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS };
 
 	hole = (u8 *)sys6(NR_mmap, NULL, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE,
@@ -138,8 +157,12 @@ static void prepare(void)
 	sys2(NR_sigaltstack, &stack, NULL);
 	for (u32 i = 0; i < ARRAY_LENGTH(others); i++)
 		catch_signal(others[i], SA_SIGINFO | SA_RESTORER | SA_ONSTACK);
-	report("sigaction", (u64)catch_signal((int)arguments[4], arguments[5]));
-	if (arguments[9])
+	catch_signal((int)arguments[SIGNAL], arguments[ACTION_FLAGS]);
+	sys4(NR_rt_sigaction, arguments[SIGNAL], NULL, &action, 8);
+	action.mask = arguments[ACTION_MASK];
+	sys4(NR_rt_sigaction, arguments[SIGNAL], &action, NULL, 8);
+	sys4(NR_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, 8);
+	if (arguments[DESCRIPTOR])
 		report("ldt", (u64)sys3(NR_modify_ldt, 1, &descriptor, sizeof(descriptor)));
 	memset(user_stack, 0x5a, sizeof(user_stack));
 	make_fpu(&fpu_before, 0x31);
@@ -149,15 +172,17 @@ static void prepare(void)
 static void send(u32 entry)
 {
 	long id = sys0(NR_getpid);
-	long signal = (long)arguments[4];
+	long signal = (long)arguments[SIGNAL];
 
-	if (arguments[3] == 2)
-		load_call(entry, (long)arguments[2], id, id, signal, 0, 0, 0);
+	if (arguments[IDS] == 2)
+		load_call(entry, (long)arguments[CALL], id, id, signal, SPARE(4), SPARE(5),
+			  SPARE(6));
 	else
-		load_call(entry, (long)arguments[2], id, signal, 0, 0, 0, 0);
-	before[REG_FLAGS] = arguments[6];
-	before[7] = arguments[7] ? arguments[7]
-				 : (uptr)(user_stack + sizeof(user_stack) - USER_STACK_MARGIN);
+		load_call(entry, (long)arguments[CALL], id, signal, SPARE(3), SPARE(4), SPARE(5),
+			  SPARE(6));
+	before[REG_FLAGS] = arguments[CPU_FLAGS];
+	before[7] = arguments[STACK] ? arguments[STACK]
+				     : (uptr)(user_stack + sizeof(user_stack) - USER_STACK_MARGIN);
 	load_fpu(&fpu_before);
 	go_through(entry);
 	save_fpu(&fpu_after);
@@ -167,15 +192,16 @@ _Noreturn void c_main(const uptr *stack)
 {
 	struct action action = { 0, 0, 0, 0 };
 
+	report("vdso", auxiliary(stack, AT_SYSINFO_EHDR));
 	prepare_to_enter(stack);
 	arguments = read_arguments(stack);
 	prepare();
-	send((u32)arguments[1]);
+	send((u32)arguments[ENTRY]);
 	sys4(NR_rt_sigprocmask, 0, NULL, &mask_after, 8);
-	sys4(NR_rt_sigaction, arguments[4], NULL, &action, 8);
+	sys4(NR_rt_sigaction, arguments[SIGNAL], NULL, &action, 8);
 	report_all();
 	report("returned", 1);
-	report("landing", landing_of((u32)arguments[1]));
+	report("landing", landing_of((u32)arguments[ENTRY]));
 	report_memory("after", after, sizeof(after));
 	report_memory("fpu_after", &fpu_after, sizeof(fpu_after));
 	report("mask_after", mask_after);

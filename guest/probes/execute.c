@@ -28,12 +28,8 @@ static const uptr landing = (uptr)landed_execute;
 static uptr numbers[MOST_ARGUMENTS];
 
 #ifdef __x86_64__
-#define FRAME_IP 168
-#define FRAME_FLAGS 176
 static const u8 jump[] = { 0xff, 0x24, 0x25 };
 #else
-#define FRAME_IP 220
-#define FRAME_FLAGS 228
 static const u8 jump[] = { 0xff, 0x25 };
 #endif
 

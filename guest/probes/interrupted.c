@@ -117,7 +117,7 @@ static void look(u32 pid, u64 *seen)
 	}
 }
 
-static void let_go(u32 pid, uptr how)
+static void let_go(u32 pid, uptr how, uptr word)
 {
 	static u8 sink[65536];
 
@@ -128,7 +128,7 @@ static void let_go(u32 pid, uptr how)
 	case END_BY_EXIT:
 		die(0);
 	case END_BY_WAKE:
-		sys3(NR_futex, BLOCK, FUTEX_WAKE, 1);
+		sys3(NR_futex, word, FUTEX_WAKE, 1);
 		break;
 	case END_BY_MESSAGE:
 		sys3(NR_write, 14, "x", 1);
@@ -141,7 +141,7 @@ static void let_go(u32 pid, uptr how)
 	}
 }
 
-_Noreturn static void interrupt(u32 pid, uptr stopping, uptr how)
+_Noreturn static void interrupt(u32 pid, uptr stopping, const uptr *call)
 {
 	if (await(pid, 'S')) {
 		look(pid, shared->first);
@@ -150,7 +150,7 @@ _Noreturn static void interrupt(u32 pid, uptr stopping, uptr how)
 			sys2(NR_kill, pid, SIGCONT);
 		if (await(pid, 'S')) {
 			look(pid, shared->again);
-			let_go(pid, how);
+			let_go(pid, call[7], call[1]);
 		}
 	}
 	die(0);
@@ -184,15 +184,9 @@ static void open_descriptors(void)
 
 static void keep_code(struct arrival *a)
 {
-#ifdef __x86_64__
-	const uptr ip = *(uptr *)(a->frame + 168);
-#else
-	const uptr ip = *(uptr *)(a->frame + 220);
-#endif
-
 	if (a != arrivals)
 		return;
-	memcpy(&code_at_ip, (const void *)ip, 2);
+	memcpy(&code_at_ip, *(void **)(a->frame + FRAME_IP), 2);
 	if (change_at)
 		*(uptr *)(a->at + change_at) = change_to;
 }
@@ -225,7 +219,7 @@ static const uptr *make_call(u32 number, u32 entry, uptr stopping, const uptr *c
 	code_at_ip = 0;
 	child = sys0(NR_fork);
 	if (!child)
-		interrupt((u32)pid, stopping, c[7]);
+		interrupt((u32)pid, stopping, c);
 	load_call(entry, (long)c[0], (long)c[1], (long)c[2], (long)c[3], (long)c[4], (long)c[5],
 		  (long)c[6]);
 	go_through(entry);

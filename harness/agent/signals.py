@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.agent.calls import register_names
@@ -112,18 +112,18 @@ class Arrival:
         frame: every field of the frame on the stack.
         image: the frame's own bytes, and some behind them.
         at: where the frame is.
+        layout: of the frame.
         state: what the frame's `state` points at: x87, SSE, AVX.
         fpu: FXSAVE's image, or XSAVE's where the kernel offers AVX, in the handler.
-        layout: of the frame.
     """
 
     registers: Mapping[str, int]
     frame: Mapping[str, int]
     image: bytes
     at: int
-    state: bytes
-    fpu: bytes
     layout: FrameLayout
+    state: bytes = b""
+    fpu: bytes = b""
 
     @property
     def fxsave(self) -> bytes:
@@ -167,8 +167,8 @@ class Report:
             for place, register in register_names(self._abi).items()
         }
 
-    def arrival(self, number: int, flags: int) -> Arrival:
-        """Return one signal that arrived at a handler installed with `flags`."""
+    def frame(self, number: int, flags: int) -> Arrival:
+        """Return one signal that arrived at a handler installed with `flags`, without its FPU."""
         layout = frame_layout(self._abi, flags)
         image = self.memory(f"{number}.frame", 768)
         return Arrival(
@@ -176,10 +176,45 @@ class Report:
             frame=layout.decode(image),
             image=image,
             at=self[f"{number}.at"],
-            state=self.memory(f"{number}.state", 1024),
-            fpu=self.memory(f"{number}.fpu", 832),
             layout=layout,
         )
+
+    def arrival(self, number: int, flags: int) -> Arrival:
+        """Return one signal that arrived at a handler installed with `flags`."""
+        return replace(
+            self.frame(number, flags),
+            state=self.memory(f"{number}.state", 1024),
+            fpu=self.memory(f"{number}.fpu", 832),
+        )
+
+
+@dataclass(frozen=True)
+class Sending:
+    """How a program sends itself a signal.
+
+    Attributes:
+        flags: of the action (SA_...).
+        signal: which.
+        by: "kill", "tkill" or "tgkill".
+        cpu_flags: the flags register at the call.
+        stack: the stack pointer at the call, 0 for a good one.
+        alternate_bytes: how large the alternate stack is.
+        descriptor: flags of a segment descriptor to put into the LDT first, 0 for none.
+        leave_fpu: whether the handler leaves x87, SSE and AVX state alone.
+        mask: signals that the action blocks while the handler runs, a bit each, the first is 1.
+        blocked: signals that are blocked before.
+    """
+
+    flags: int = SA_SIGINFO | SA_RESTORER
+    signal: int = SIGUSR1
+    by: str = "kill"
+    cpu_flags: int = 0x202
+    stack: int = 0
+    alternate_bytes: int = 65536
+    descriptor: int = 0
+    leave_fpu: bool = False
+    mask: int = 0
+    blocked: int = 0
 
 
 @dataclass(frozen=True)
@@ -188,16 +223,26 @@ class Delivery:
 
     Attributes:
         report: all that the probe said.
-        before: registers as the call that sends went in.
-        first: the signal.
-        flags: of its action.
-        landing: the address behind the entry path's instruction.
+        entry: the way in of the call that sent it.
+        before: registers as that call went in.
+        how: it was sent and handled.
     """
 
     report: Report
+    entry: EntryPath
     before: Mapping[str, int]
-    first: Arrival
-    flags: int
+    how: Sending
+
+    @cached_property
+    def first(self) -> Arrival:
+        """The signal that arrived first, which is another one where this one's frame found no room.
+
+        The handlers of all others take a siginfo_t.
+        """
+        assert self.report["arrived"], "no signal arrived"  # noqa: S101
+        sent = self.report.arrival(0, self.how.flags)
+        is_sent = self.how.flags & SA_SIGINFO or sent.frame["signal"] == self.how.signal
+        return sent if is_sent else self.report.arrival(0, SA_SIGINFO)
 
     @property
     def returned(self) -> bool:
@@ -251,47 +296,33 @@ class Symbol:
     place: int
 
 
+PLAINLY = Sending()
+
+
 def deliver(
-    guest: Guest,
-    entry: EntryPath,
-    *changes: Change | Symbol,
-    flags: int = SA_SIGINFO | SA_RESTORER,
-    signal: int = SIGUSR1,
-    by: str = "kill",
-    cpu_flags: int = 0x202,
-    stack: int = 0,
-    alternate_bytes: int = 65536,
-    descriptor: int = 0,
-    leave_fpu: bool = False,
+    guest: Guest, entry: EntryPath, *changes: Change | Symbol, how: Sending = PLAINLY
 ) -> Delivery:
     """Have a probe send itself a signal, and return what its handler found and what came after.
 
     Args:
         guest: where.
         entry: the way in of the call that sends it.
-        changes: what the handler does to its frame.
-        flags: of the action (SA_...).
-        signal: which.
-        by: "kill", "tkill" or "tgkill".
-        cpu_flags: the flags register at the call.
-        stack: the stack pointer at the call, 0 for a good one.
-        alternate_bytes: how large the alternate stack is.
-        descriptor: flags of a segment descriptor to put into the LDT first, 0 for none.
-        leave_fpu: whether the handler leaves x87, SSE and AVX state alone.
+        changes: what the handler does to its frame before it returns.
+        how: the signal is sent and handled.
     """
-    layout = frame_layout(entry.abi, flags)
+    layout = frame_layout(entry.abi, how.flags)
     said = guest.probe(
         entry.abi,
         "deliver",
         entry_paths_of(entry.abi).index(entry),
-        guest.table(entry).number(by),
-        2 if by == "tgkill" else 1,
-        *(signal, flags, cpu_flags, stack, alternate_bytes, descriptor, int(leave_fpu)),
+        guest.table(entry).number(how.by),
+        2 if how.by == "tgkill" else 1,
+        *(how.signal, how.flags, how.cpu_flags, how.stack, how.alternate_bytes, how.descriptor),
+        *(int(how.leave_fpu), how.mask, how.blocked),
         *(number for change in changes for number in _encode(change, layout)),
     )
     report = Report(said, entry.abi)
-    first_flags = flags if said["arrived"] else SA_SIGINFO
-    return Delivery(report, report.registers("before"), report.arrival(0, first_flags), flags)
+    return Delivery(report, entry, report.registers("before"), how)
 
 
 def _encode(change: Change | Symbol, layout: FrameLayout) -> tuple[int, int, int]:
