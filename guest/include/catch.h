@@ -31,9 +31,15 @@
 #ifdef __x86_64__
 #define FRAME_IP 176
 #define FRAME_FLAGS 184
+#define FRAME_CS 192
+#define FRAME_SS 198
 #else
 #define FRAME_IP 220
 #define FRAME_FLAGS 228
+#define FRAME_CS 224
+#define FRAME_SS 236
+#define FRAME_ES 172
+#define FRAME_DS 176
 #endif
 
 #define FPU_BYTES 832 /* XSAVE's legacy region, header, and upper halves of the AVX registers */

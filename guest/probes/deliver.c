@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * deliver: sends itself a signal by one call through one entry path, with every register set; the
- * handler keeps what it finds, changes the frame as it is told to, and returns.
+ * handler keeps what it finds, changes the frame as it is told to, and returns. A signal that comes
+ * of that is kept too, and led back to behind the call.
  *
- * Arguments: entry path, number of the call that sends, how often it takes our id before the
- * signal, signal, flags of the action, flags register, stack pointer (0: a good one), bytes of the
+ * Arguments, as often as wanted: how many follow, entry path, number of the call that sends, how often it takes our id before the
+ * signal, signal, flags of the action, flags register, stack pointer (less than 64: a good one, that far down), bytes of the
  * alternate stack, flags of a modify_ldt descriptor (0: none), 1 for a handler that leaves x87, SSE
  * and AVX alone, the action's mask, the mask of what is blocked before, then three numbers for every
  * change of the frame: offset, width in bytes, value. Offsets from 0x8000 on count from where the
@@ -37,8 +38,11 @@
 #define LEAVES_FPU 10
 #define ACTION_MASK 11
 #define BLOCKED 12
-#define CHANGES 13
+#define BLOCKED_HIGH 13
+#define CHANGES 14
+#define MOST_SHIFT 64 /* a stack pointer below it is how far the good one is moved down */
 
+#define MOST_ARGUMENTS 900
 #define ALT_BYTES 65536
 #define USER_STACK_MARGIN 8192
 #define SIG_SETMASK 2
@@ -61,6 +65,7 @@ static u8 around[BELOW + ABOVE];
 static u64 mask_inside, mask_after;
 static struct stack stack_inside;
 static long set_inside;
+static uptr handler_after;
 static u8 *hole;
 u64 seen_ss;
 
@@ -89,6 +94,11 @@ static void change(struct arrival *a, uptr offset, uptr width, uptr value)
 		memcpy(at, &addresses[value], sizeof(uptr));
 }
 
+static uptr good_stack(void)
+{
+	return (uptr)(user_stack + sizeof(user_stack) - USER_STACK_MARGIN);
+}
+
 static void look_around(void)
 {
 	struct stack other = { (uptr)alternate, 0, ALT_BYTES };
@@ -96,33 +106,54 @@ static void look_around(void)
 	sys4(NR_rt_sigprocmask, 0, NULL, &mask_inside, 8);
 	sys2(NR_sigaltstack, NULL, &stack_inside);
 	set_inside = sys2(NR_sigaltstack, &other, NULL);
-	if (before[7] == (uptr)(user_stack + sizeof(user_stack) - USER_STACK_MARGIN))
+	if (before[7] == good_stack())
 		memcpy(around, (const void *)((uptr)before[7] - BELOW), sizeof(around));
 }
 
-static void report_all(void)
+static void report_all(u32 number)
 {
-	report_memory("before", before, sizeof(before));
-	report_memory("fpu_before", &fpu_before, sizeof(fpu_before));
-	report("has_avx", (u64)has_avx());
-	report("arrived", arrived);
-	for (u32 i = 0; i < arrived && i < ARRAY_LENGTH(arrivals); i++)
-		report_arrival(i, &arrivals[i]);
-	report_memory("around", around, sizeof(around));
-	report("mask_inside", mask_inside);
-	report_memory("stack_inside", &stack_inside, sizeof(stack_inside));
-	report("set_inside", (u64)set_inside);
-	report("alternate", (uptr)alternate);
-	report("hole", (uptr)hole);
-	report("seen_ss", seen_ss);
+	uptr landing = landing_of((u32)arguments[ENTRY]);
+	uptr alternate_at = (uptr)alternate;
+
+	report_numbered(number, "arrived", (const void *)&arrived, sizeof(arrived));
+	for (u32 i = 0; i < arrived; i++)
+		report_arrival(number + i, &arrivals[i]);
+	report_numbered(number, "before", before, sizeof(before));
+	report_numbered(number, "after", after, sizeof(after));
+	report_numbered(number, "landing", &landing, sizeof(landing));
+	report_numbered(number, "fpu_before", &fpu_before, sizeof(fpu_before));
+	report_numbered(number, "fpu_after", &fpu_after, sizeof(fpu_after));
+	report_numbered(number, "around", around, sizeof(around));
+	report_numbered(number, "mask_inside", &mask_inside, sizeof(mask_inside));
+	report_numbered(number, "mask_after", &mask_after, sizeof(mask_after));
+	report_numbered(number, "stack_inside", &stack_inside, sizeof(stack_inside));
+	report_numbered(number, "set_inside", &set_inside, sizeof(set_inside));
+	report_numbered(number, "handler_after", &handler_after, sizeof(handler_after));
+	report_numbered(number, "alternate", &alternate_at, sizeof(alternate_at));
+	report_numbered(number, "hole", &hole, sizeof(hole));
+	report_numbered(number, "seen_ss", &seen_ss, sizeof(seen_ss));
+}
+
+static void lead_back(struct arrival *a)
+{
+	*(uptr *)(a->at + FRAME_IP) = landing_of((u32)arguments[ENTRY]);
+	*(uptr *)(a->at + FRAME_FLAGS) = 0x202;
+#ifdef __x86_64__
+	*(u16 *)(a->at + FRAME_CS) = (u16)first_registers[REG_CS];
+	*(u16 *)(a->at + FRAME_SS) = (u16)first_registers[REG_SS];
+#else
+	*(u32 *)(a->at + FRAME_CS) = (u32)first_registers[REG_CS];
+	*(u32 *)(a->at + FRAME_SS) = (u32)first_registers[REG_SS];
+	*(u32 *)(a->at + FRAME_ES) = (u32)first_registers[REG_ES];
+	*(u32 *)(a->at + FRAME_DS) = (u32)first_registers[REG_DS];
+#endif
 }
 
 static void handle(struct arrival *a)
 {
 	if (a != arrivals) {
-		report_all();
-		report("returned", 0);
-		die(0);
+		lead_back(a);
+		return;
 	}
 	look_around();
 	for (const uptr *c = arguments + CHANGES; c + 2 <= arguments + arguments[0]; c += 3)
@@ -131,14 +162,12 @@ static void handle(struct arrival *a)
 		load_fpu(&fpu_other);
 }
 
-static const uptr *read_arguments(const uptr *stack)
+static void make_hole(void)
 {
-	static uptr numbers[64];
-
-	numbers[0] = stack[0] - 1;
-	for (u32 i = 1; i < ARRAY_LENGTH(numbers); i++)
-		numbers[i] = (uptr)argument(stack, i);
-	return numbers;
+	hole = (u8 *)sys6(NR_mmap, NULL, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) +
+	       PAGE_BYTES;
+	sys2(NR_munmap, hole, PAGE_BYTES);
 }
 
 static void prepare(void)
@@ -146,14 +175,9 @@ static void prepare(void)
 	struct stack stack = { (uptr)alternate, 0, arguments[ALTERNATE_BYTES] };
 	struct descriptor descriptor = { 0, 0, 0xfffff, (u32)arguments[DESCRIPTOR] };
 	struct action action = { 0, 0, 0, 0 };
-	const u64 blocked = arguments[BLOCKED];
+	const u64 blocked = arguments[BLOCKED] | (u64)arguments[BLOCKED_HIGH] << 32;
 	static const int others[] = { SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS };
 
-	hole = (u8 *)sys6(NR_mmap, NULL, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) +
-	       PAGE_BYTES;
-	sys2(NR_munmap, hole, PAGE_BYTES);
-	in_handler = handle;
 	sys2(NR_sigaltstack, &stack, NULL);
 	for (u32 i = 0; i < ARRAY_LENGTH(others); i++)
 		catch_signal(others[i], SA_SIGINFO | SA_RESTORER | SA_ONSTACK);
@@ -162,8 +186,8 @@ static void prepare(void)
 	action.mask = arguments[ACTION_MASK];
 	sys4(NR_rt_sigaction, arguments[SIGNAL], &action, NULL, 8);
 	sys4(NR_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, 8);
-	if (arguments[DESCRIPTOR])
-		report("ldt", (u64)sys3(NR_modify_ldt, 1, &descriptor, sizeof(descriptor)));
+	if (arguments[DESCRIPTOR] && sys3(NR_modify_ldt, 1, &descriptor, sizeof(descriptor)))
+		die(103);
 	memset(user_stack, 0x5a, sizeof(user_stack));
 	make_fpu(&fpu_before, 0x31);
 	make_fpu(&fpu_other, 0x67);
@@ -181,30 +205,44 @@ static void send(u32 entry)
 		load_call(entry, (long)arguments[CALL], id, signal, SPARE(3), SPARE(4), SPARE(5),
 			  SPARE(6));
 	before[REG_FLAGS] = arguments[CPU_FLAGS];
-	before[7] = arguments[STACK] ? arguments[STACK]
-				     : (uptr)(user_stack + sizeof(user_stack) - USER_STACK_MARGIN);
+	before[7] =
+		arguments[STACK] < MOST_SHIFT ? good_stack() - arguments[STACK] : arguments[STACK];
 	load_fpu(&fpu_before);
 	go_through(entry);
 	save_fpu(&fpu_after);
 }
 
-_Noreturn void c_main(const uptr *stack)
+static void run(u32 number)
 {
 	struct action action = { 0, 0, 0, 0 };
 
-	report("vdso", auxiliary(stack, AT_SYSINFO_EHDR));
-	prepare_to_enter(stack);
-	arguments = read_arguments(stack);
+	arrived = 0;
 	prepare();
 	send((u32)arguments[ENTRY]);
 	sys4(NR_rt_sigprocmask, 0, NULL, &mask_after, 8);
 	sys4(NR_rt_sigaction, arguments[SIGNAL], NULL, &action, 8);
-	report_all();
-	report("returned", 1);
-	report("landing", landing_of((u32)arguments[ENTRY]));
-	report_memory("after", after, sizeof(after));
-	report_memory("fpu_after", &fpu_after, sizeof(fpu_after));
-	report("mask_after", mask_after);
-	report("handler_after", action.handler);
+	handler_after = action.handler;
+	report_all(number);
+}
+
+_Noreturn void c_main(const uptr *stack)
+{
+	static uptr numbers[MOST_ARGUMENTS];
+	u32 number = 0;
+
+	if (stack[0] > MOST_ARGUMENTS)
+		die(101);
+	for (u32 i = 1; i < stack[0]; i++)
+		numbers[i - 1] = (uptr)argument(stack, i);
+	prepare_to_enter(stack);
+	make_hole();
+	in_handler = handle;
+	report("vdso", auxiliary(stack, AT_SYSINFO_EHDR));
+	report("has_avx", (u64)has_avx());
+	for (arguments = numbers; arguments < numbers + stack[0] - 1;
+	     arguments += arguments[0] + 1) {
+		run(number);
+		number += 2;
+	}
 	die(0);
 }

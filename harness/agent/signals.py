@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -197,11 +197,11 @@ class Sending:
         signal: which.
         by: "kill", "tkill" or "tgkill".
         cpu_flags: the flags register at the call.
-        stack: the stack pointer at the call, 0 for a good one.
+        stack: the stack pointer at the call; less than 64 for a good one that far down.
         alternate_bytes: how large the alternate stack is.
         descriptor: flags of a segment descriptor to put into the LDT first, 0 for none.
         leave_fpu: whether the handler leaves x87, SSE and AVX state alone.
-        mask: signals that the action blocks while the handler runs, a bit each, the first is 1.
+        mask: signals below 33 that the action blocks meanwhile, a bit each, the first is 1.
         blocked: signals that are blocked before.
     """
 
@@ -223,15 +223,39 @@ class Delivery:
 
     Attributes:
         report: all that the probe said.
+        number: the delivery's place in it.
         entry: the way in of the call that sent it.
-        before: registers as that call went in.
         how: it was sent and handled.
     """
 
     report: Report
+    number: int
     entry: EntryPath
-    before: Mapping[str, int]
     how: Sending
+
+    def __getitem__(self, name: str) -> int:
+        """Return one number of this delivery's, see `guest/probes/deliver.c`."""
+        return self.report[f"{self.number}.{name}"]
+
+    def memory(self, name: str, size_bytes: int) -> bytes:
+        """Return memory of this delivery's."""
+        return self.report.memory(f"{self.number}.{name}", size_bytes)
+
+    @cached_property
+    def before(self) -> dict[str, int]:
+        """Registers as the call went in."""
+        return self.report.registers(f"{self.number}.before")
+
+    @cached_property
+    def after(self) -> dict[str, int]:
+        """Registers once the handler's return has led to behind the call."""
+        assert self.returned, f"the handler's return led to {self.second}"  # noqa: S101
+        return self.report.registers(f"{self.number}.after")
+
+    @property
+    def returned(self) -> bool:
+        """Whether the handler's return led to behind the call, and no other signal came."""
+        return self["arrived"] == 1
 
     @cached_property
     def first(self) -> Arrival:
@@ -239,33 +263,21 @@ class Delivery:
 
         The handlers of all others take a siginfo_t.
         """
-        assert self.report["arrived"], "no signal arrived"  # noqa: S101
-        sent = self.report.arrival(0, self.how.flags)
-        is_sent = self.how.flags & SA_SIGINFO or sent.frame["signal"] == self.how.signal
-        return sent if is_sent else self.report.arrival(0, SA_SIGINFO)
-
-    @property
-    def returned(self) -> bool:
-        """Whether the handler's return led to behind the call, and no other signal came."""
-        return bool(self.report["returned"])
+        assert self["arrived"], "no signal arrived"  # noqa: S101
+        sent = self.report.arrival(self.number, self.how.flags)
+        other = sent.layout is _OLD_32 and sent.frame["signal"] != self.how.signal
+        return self.report.arrival(self.number, SA_SIGINFO) if other else sent
 
     @cached_property
-    def after(self) -> dict[str, int]:
-        """Registers once the call came back."""
-        assert self.returned, f"the handler's return led to {self.second}"  # noqa: S101
-        return self.report.registers("after")
+    def second(self) -> Arrival:
+        """The signal that the handler's return led to."""
+        assert not self.returned, "the handler's return led to no signal"  # noqa: S101
+        return self.report.arrival(self.number + 1, SA_SIGINFO)
 
     @property
-    def second(self) -> Arrival | None:
-        """The signal that the handler's return led to, None for none."""
-        has_second = self.report["arrived"] > 1
-        return self.report.arrival(1, SA_SIGINFO) if has_second else None
-
-    @property
-    def fault(self) -> tuple[int, int] | None:
-        """Number and code of the signal that the handler's return led to, None for none."""
-        second = self.second
-        return (second.frame["signo"], second.frame["code"]) if second else None
+    def fault(self) -> tuple[int, int]:
+        """Number and code of the signal that the handler's return led to."""
+        return self.second.frame["signo"], self.second.frame["code"]
 
 
 @dataclass(frozen=True)
@@ -275,16 +287,16 @@ class Change:
     Attributes:
         field: of the frame by name, or an offset into what `state` points at.
         value: what is put there.
-        width: in bytes, where `field` is an offset.
+        width: in bytes; 0 for the field's own, or four where `field` is an offset.
     """
 
     field: str | int
     value: int
-    width: int = 4
+    width: int = 0
 
 
 STATE_OFFSETS = 0x8000
-RESET_SS, BEFORE_HOLE, HOLE = 0, 1, 2
+RESET_SS, BEFORE_HOLE, BEHIND_HOLE = 0, 1, 2
 """Addresses of the probe's own that a field can be given with `symbol`."""
 
 
@@ -299,6 +311,14 @@ class Symbol:
 PLAINLY = Sending()
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One delivery: how the signal is sent and handled, and what the handler does to its frame."""
+
+    how: Sending = PLAINLY
+    changes: tuple[Change | Symbol, ...] = ()
+
+
 def deliver(
     guest: Guest, entry: EntryPath, *changes: Change | Symbol, how: Sending = PLAINLY
 ) -> Delivery:
@@ -310,28 +330,56 @@ def deliver(
         changes: what the handler does to its frame before it returns.
         how: the signal is sent and handled.
     """
+    return deliver_all(guest, entry, {"": Asked(how, changes)})[""]
+
+
+def deliver_all(guest: Guest, entry: EntryPath, asked: Mapping[str, Asked]) -> dict[str, Delivery]:
+    """Do so again and again in one process, at most fifty times, and return each by its name."""
+    rows = [_row_of(guest, entry, one) for one in asked.values()]
+    said = guest.probe(entry.abi, "deliver", *(n for row in rows for n in (len(row), *row)))
+    report = Report(said, entry.abi)
+    return {
+        name: Delivery(report, 2 * place, entry, one.how)
+        for place, (name, one) in enumerate(asked.items())
+    }
+
+
+def frame_kinds(abi: Abi) -> dict[str, int]:
+    """Return the flags of an action that make the kernel build each of an ABI's frames, by name."""
+    plain = {"plain": SA_RESTORER} if abi is I386 else {}
+    return {"siginfo": SA_SIGINFO | SA_RESTORER} | plain
+
+
+def _row_of(guest: Guest, entry: EntryPath, asked: Asked) -> Sequence[int]:
+    how = asked.how
     layout = frame_layout(entry.abi, how.flags)
-    said = guest.probe(
-        entry.abi,
-        "deliver",
+    pieces = (piece for change in asked.changes for piece in _encode(change, layout, entry.abi))
+    return (
         entry_paths_of(entry.abi).index(entry),
         guest.table(entry).number(how.by),
         2 if how.by == "tgkill" else 1,
         *(how.signal, how.flags, how.cpu_flags, how.stack, how.alternate_bytes, how.descriptor),
-        *(int(how.leave_fpu), how.mask, how.blocked),
-        *(number for change in changes for number in _encode(change, layout)),
+        *(int(how.leave_fpu), how.mask, how.blocked & 0xFFFF_FFFF, how.blocked >> 32),
+        *(number for piece in pieces for number in piece),
     )
-    report = Report(said, entry.abi)
-    return Delivery(report, entry, report.registers("before"), how)
 
 
-def _encode(change: Change | Symbol, layout: FrameLayout) -> tuple[int, int, int]:
-    if isinstance(change.field, int):
-        assert isinstance(change, Change)  # noqa: S101
-        return STATE_OFFSETS + change.field, change.width, change.value
-    if change.field not in layout.fields:
-        raise DeclarationError(f"a frame of that kind has no field {change.field!r}")
-    start, width = layout.fields[change.field]
+def _encode(
+    change: Change | Symbol, layout: FrameLayout, abi: Abi
+) -> Iterator[tuple[int, int, int]]:
+    """Yield offset, width and value of each piece; no value is wider than a register."""
+    start, width = _place(change.field, layout)
     if isinstance(change, Symbol):
-        return start, 0, change.place
-    return start, width, change.value
+        yield start, 0, change.place
+        return
+    most = abi.bits // 8
+    for done in range(0, change.width or width, most):
+        yield start + done, min(change.width or width, most), change.value >> 8 * done & abi.mask
+
+
+def _place(field: str | int, layout: FrameLayout) -> tuple[int, int]:
+    if isinstance(field, int):
+        return STATE_OFFSETS + field, 4
+    if field not in layout.fields:
+        raise DeclarationError(f"a frame of that kind has no field {field!r}")
+    return layout.fields[field]
