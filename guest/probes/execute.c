@@ -3,8 +3,8 @@
  * execute: runs pieces of machine code, each with every register set, and reports the signal that
  * stops it, or what it leaves.
  *
- * Arguments: 1 to have the signals' whole frames reported, then for every piece: how many
- * registers it sets, a place (REG_...) and a value for each, its length in bytes, its bytes in words.
+ * Arguments, for every piece: how many registers it sets, a place (REG_...) and a value for each,
+ * its length in bytes, its bytes in words.
  * A page at ROOM may be written to, the next one read, the third neither.
  *
  * Asks:   which exception becomes which signal, with what in its siginfo and its frame?
@@ -57,8 +57,22 @@ static void write_code(const uptr *words, uptr bytes)
 	memcpy(end + sizeof(jump), &address, sizeof(address));
 }
 
+static void report_piece(u32 number)
+{
+	static struct {
+		u64 arrived, before[REGISTER_SLOTS], after[REGISTER_SLOTS];
+		u8 frame[FRAME_BYTES];
+	} seen;
+
+	seen.arrived = arrived;
+	memcpy(seen.before, before, sizeof(seen.before));
+	memcpy(seen.after, after, sizeof(seen.after));
+	memcpy(seen.frame, arrivals[0].frame, sizeof(seen.frame));
+	report_numbered(number, "seen", &seen, arrived ? sizeof(seen) : sizeof(seen) - FRAME_BYTES);
+}
+
 /* Returns where the next piece begins. */
-static const uptr *run_piece(u32 number, const uptr *at, int whole)
+static const uptr *run_piece(u32 number, const uptr *at)
 {
 	uptr sets = *at++;
 
@@ -68,13 +82,7 @@ static const uptr *run_piece(u32 number, const uptr *at, int whole)
 	write_code(at + 1, at[0]);
 	arrived = 0;
 	go_through_code((const void *)CODE);
-	report_numbered(number, "arrived", (const void *)&arrived, sizeof(arrived));
-	report_numbered(number, "before", before, sizeof(before));
-	report_numbered(number, "after", after, sizeof(after));
-	if (arrived && whole)
-		report_frame(number, arrivals);
-	else if (arrived)
-		report_numbered(number, "frame", arrivals[0].frame, 512);
+	report_piece(number);
 	return at + 1 + (at[0] + sizeof(uptr) - 1) / sizeof(uptr);
 }
 
@@ -83,13 +91,13 @@ _Noreturn void c_main(const uptr *stack)
 	static const int signals[] = { SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS };
 	static u8 alternate[65536];
 	struct stack other = { (uptr)alternate, 0, sizeof(alternate) };
-	const uptr *at = numbers, *end = numbers + stack[0] - 2;
+	const uptr *at = numbers, *end = numbers + stack[0] - 1;
 	u32 number = 0;
 
 	if (stack[0] > MOST_ARGUMENTS)
 		die(101);
-	for (u32 i = 2; i < stack[0]; i++)
-		numbers[i - 2] = (uptr)argument(stack, i);
+	for (u32 i = 1; i < stack[0]; i++)
+		numbers[i - 1] = (uptr)argument(stack, i);
 	in_handler = go_on_behind;
 	sys2(NR_sigaltstack, &other, NULL);
 	for (u32 i = 0; i < ARRAY_LENGTH(signals); i++)
@@ -99,6 +107,6 @@ _Noreturn void c_main(const uptr *stack)
 	map(ROOM + PAGE_BYTES, PAGE_BYTES, PROT_READ);
 	map(ROOM + 2 * PAGE_BYTES, PAGE_BYTES, 0);
 	while (at < end)
-		at = run_piece(number++, at, (int)argument(stack, 1));
+		at = run_piece(number++, at);
 	die(0);
 }

@@ -12,6 +12,7 @@ from harness.agent.guest import Guest
 from harness.arch import I386, Abi
 from harness.entry import EntryPath, entry_paths_of
 from harness.errors import DeclarationError
+from harness.wire import REGISTER_SLOTS
 
 SA_SIGINFO = 0x4
 SA_RESTORER = 0x0400_0000
@@ -21,8 +22,9 @@ SA_NODEFER = 0x4000_0000
 SA_RESETHAND = 0x8000_0000
 
 SIGUSR1, SIGUSR2 = 10, 12
-FPU_BYTES = 512
-"""How long FXSAVE's image is."""
+FXSAVE_BYTES = 512
+FRAME_BYTES, STATE_BYTES, _XSAVE_BYTES = 768, 1024, 832
+"""How much of each a probe reports, see `guest/include/catch.h`."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +130,20 @@ class Arrival:
     @property
     def fxsave(self) -> bytes:
         """FXSAVE's image in the frame."""
-        return self.state[self.layout.fxsave : self.layout.fxsave + FPU_BYTES]
+        return self.state[self.layout.fxsave : self.layout.fxsave + FXSAVE_BYTES]
 
     def __repr__(self) -> str:
         """Return signal, code and trap, for assertions that failed."""
         said = {name: hex(self.frame[name]) for name in ("ip", "trap", "error")}
         return f"<signal at {self.at:#x}, {said}>"
+
+
+def read_registers(record: bytes, abi: Abi) -> dict[str, int]:
+    """Read a record of 64 bits a register."""
+    return {
+        register: int.from_bytes(record[8 * place : 8 * place + 8], "little")
+        for place, register in register_names(abi).items()
+    }
 
 
 class Report:
@@ -161,16 +171,12 @@ class Report:
 
     def registers(self, name: str) -> dict[str, int]:
         """Return a register record by the registers' names."""
-        image = self.memory(name, 8 * 24)
-        return {
-            register: int.from_bytes(image[8 * place : 8 * place + 8], "little")
-            for place, register in register_names(self._abi).items()
-        }
+        return read_registers(self.memory(name, 8 * REGISTER_SLOTS), self._abi)
 
     def frame(self, number: int, flags: int) -> Arrival:
         """Return one signal that arrived at a handler installed with `flags`, without its FPU."""
         layout = frame_layout(self._abi, flags)
-        image = self.memory(f"{number}.frame", 768)
+        image = self.memory(f"{number}.frame", FRAME_BYTES)
         return Arrival(
             registers=self.registers(f"{number}.registers"),
             frame=layout.decode(image),
@@ -183,8 +189,8 @@ class Report:
         """Return one signal that arrived at a handler installed with `flags`."""
         return replace(
             self.frame(number, flags),
-            state=self.memory(f"{number}.state", 1024),
-            fpu=self.memory(f"{number}.fpu", 832),
+            state=self.memory(f"{number}.state", STATE_BYTES),
+            fpu=self.memory(f"{number}.fpu", _XSAVE_BYTES),
         )
 
 
