@@ -37,6 +37,7 @@
 #define NR_sched_yield 24
 #define NR_clock_settime 227
 #define NR_pipe2 293
+#define NR_setitimer 38
 #define NR_futex 202
 #define NR_epoll_ctl 233
 #define NR_epoll_create1 291
@@ -74,6 +75,7 @@
 #define NR_sched_yield 158
 #define NR_clock_settime 264
 #define NR_pipe2 331
+#define NR_setitimer 104
 #define NR_futex 240
 #define NR_epoll_ctl 255
 #define NR_epoll_create1 329
