@@ -10,7 +10,8 @@
  * and AVX alone, the action's mask, the mask of what is blocked before, then three numbers for every
  * change of the frame: offset, width in bytes, value. Offsets from 0x8000 on count from where the
  * frame says that the x87 state is; width 0 puts an address of ours: value 0 that of `reset_ss`, 1
- * the last 64 bytes before a hole, 2 the hole.
+ * the last 64 bytes before a hole, 2 the hole, 3 + 16 * N a copy of the x87 state N bytes into the
+ * alternate stack, 4 + 16 * N a copy of its first N bytes that ends at the hole.
  *
  * Asks:   what is in the frame, what in the registers at the handler's start, and what after it?
  *         what does a frame lead to that no kernel would have made?
@@ -45,6 +46,7 @@
 #define MOST_ARGUMENTS 900
 #define ALT_BYTES 65536
 #define USER_STACK_MARGIN 8192
+#define COPY_AT 3 /* the first of the addresses that are a copy */
 #define SIG_SETMASK 2
 #define SPARE(n) ((long)(0x5aced000u + 0x11u * (n))) /* what arguments hold that no call takes */
 #define BELOW 256
@@ -82,16 +84,30 @@ __asm__(".globl reset_ss\n"
 	"jmp landed_int80");
 #endif
 
-static void change(struct arrival *a, uptr offset, uptr width, uptr value)
+/* An address of ours for the frame; `how_far` is for those that are a copy of its x87 state. */
+static uptr address_of(const struct arrival *a, uptr which, uptr how_far)
+{
+	const uptr addresses[] = { (uptr)reset_ss, (uptr)hole - 64, (uptr)hole,
+				   (uptr)alternate + how_far, (uptr)hole - how_far };
+
+	if (which >= COPY_AT)
+		memcpy((void *)addresses[which], (const void *)a->state_at,
+		       which == COPY_AT ? STATE_BYTES : how_far);
+	return addresses[which];
+}
+
+static void change(const struct arrival *a, uptr offset, uptr width, uptr value)
 {
 	u8 *at = (u8 *)(offset < STATE_OFFSETS ? a->at + offset
 					       : a->state_at + offset - STATE_OFFSETS);
-	const uptr addresses[] = { (uptr)reset_ss, (uptr)hole - 64, (uptr)hole };
+	uptr address;
 
-	if (width)
+	if (width) {
 		memcpy(at, &value, width);
-	else
-		memcpy(at, &addresses[value], sizeof(uptr));
+	} else {
+		address = address_of(a, value & 15, value >> 4);
+		memcpy(at, &address, sizeof(address));
+	}
 }
 
 static uptr good_stack(void)

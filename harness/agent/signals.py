@@ -302,16 +302,23 @@ class Change:
 
 
 STATE_OFFSETS = 0x8000
-RESET_SS, BEFORE_HOLE, BEHIND_HOLE = 0, 1, 2
+RESET_SS, BEFORE_HOLE, BEHIND_HOLE, COPY_AT, COPY_BEFORE_HOLE = range(5)
 """Addresses of the probe's own that a field can be given with `symbol`."""
 
 
 @dataclass(frozen=True)
 class Symbol:
-    """A field of the frame that gets an address only the probe knows: RESET_SS and so on."""
+    """A field of the frame that gets an address only the probe knows.
+
+    Attributes:
+        field: of the frame.
+        place: RESET_SS and so on.
+        size_bytes: how far into its page a copy is, or how much of it lies before the hole.
+    """
 
     field: str
     place: int
+    size_bytes: int = 0
 
 
 PLAINLY = Sending()
@@ -376,7 +383,7 @@ def _encode(
     """Yield offset, width and value of each piece; no value is wider than a register."""
     start, width = _place(change.field, layout)
     if isinstance(change, Symbol):
-        yield start, 0, change.place
+        yield start, 0, change.place | change.size_bytes << 4
         return
     most = abi.bits // 8
     for done in range(0, change.width or width, most):
