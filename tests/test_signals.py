@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from harness.agent.interruptions import BLOCKING
@@ -27,7 +29,7 @@ def test_a_frame_has_every_general_register_and_no_two_in_one_place(abi: Abi, fl
     bits = abi.bits // 8
     places = sorted(fields[name] for name in abi.registers)
     assert {width for _, width in places} == {bits}
-    assert all(start + bits <= later for (start, _), (later, _) in zip(places, places[1:]))
+    assert all(start + bits <= later for (start, _), (later, _) in pairwise(places))
 
 
 def test_the_last_fields_are_where_the_kernels_structures_end() -> None:
