@@ -88,10 +88,14 @@ static u32 is_preempted(u32 entry, long getppid, long parent)
 
 static void be_interrupted(u32 entry, long getppid, long parent)
 {
+	static u8 alternate[16384];
+	const struct stack stack = { (uptr)alternate, 0, sizeof(alternate) };
 	const long period[] = { 0, PERIOD_US, 0, PERIOD_US }, never[] = { 0, 0, 0, 0 };
 
+	/* Before an entry path's instruction the stack pointer is no stack's for a moment. */
+	sys2(NR_sigaltstack, &stack, NULL);
 	in_handler = count;
-	catch_signal(SIGALRM, SA_SIGINFO | SA_RESTORER);
+	catch_signal(SIGALRM, SA_SIGINFO | SA_RESTORER | SA_ONSTACK);
 	sys3(NR_setitimer, ITIMER_REAL, period, NULL);
 	for (u32 round = 0; round < MOST_CALLS && signals < SIGNALS; round++)
 		wrong += ask(entry, getppid) != parent;
