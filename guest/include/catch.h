@@ -19,7 +19,6 @@
 #define SIGCONT 18
 #define SIGSTOP 19
 #define SIGALRM 14
-#define SIGVTALRM 26
 #define SIGSYS 31
 
 #define SA_SIGINFO 0x4

@@ -4,14 +4,14 @@
  * handler keeps what it finds, changes the frame as it is told to, and returns. A signal that comes
  * of that is kept too, and led back to behind the call.
  *
- * Arguments, as often as wanted: how many follow, entry path, number of the call that sends, how often it takes our id before the
- * signal, signal, flags of the action, flags register, stack pointer (less than 64: a good one, that far down), bytes of the
- * alternate stack, flags of a modify_ldt descriptor (0: none), 1 for a handler that leaves x87, SSE
- * and AVX alone, the action's mask, the mask of what is blocked before, then three numbers for every
- * change of the frame: offset, width in bytes, value. Offsets from 0x8000 on count from where the
- * frame says that the x87 state is; width 0 puts an address of ours: value 0 that of `reset_ss`, 1
- * the last 64 bytes before a hole, 2 the hole, 3 + 16 * N a copy of the x87 state N bytes into the
- * alternate stack, 4 + 16 * N a copy of its first N bytes that ends at the hole.
+ * Arguments, as often as wanted: how many follow, entry path, number of the call that sends, how
+ * often it takes our id before the signal, signal, flags of the action, flags register, stack pointer
+ * (less than 64: a good one, that far down), bytes of the alternate stack, flags of a modify_ldt
+ * descriptor (0: none), the action's mask, lower and upper half of what is blocked before, then three
+ * numbers for every change of the frame: offset, width in bytes, value. Offsets from 0x8000 on count
+ * from where the frame says that the x87 state is. Width 0 puts an address of ours: value 0 that of
+ * `reset_ss`, 1 the last 64 bytes before a hole, 2 the hole, 3 + 16 * N a copy of the x87 state N
+ * bytes into the alternate stack, 4 + 16 * N a copy of its first N bytes that ends at the hole.
  *
  * Asks:   what is in the frame, what in the registers at the handler's start, and what after it?
  *         what does a frame lead to that no kernel would have made?
@@ -36,11 +36,10 @@
 #define STACK 7
 #define ALTERNATE_BYTES 8
 #define DESCRIPTOR 9
-#define LEAVES_FPU 10
-#define ACTION_MASK 11
-#define BLOCKED 12
-#define BLOCKED_HIGH 13
-#define CHANGES 14
+#define ACTION_MASK 10
+#define BLOCKED 11
+#define BLOCKED_HIGH 12
+#define CHANGES 13
 #define MOST_SHIFT 64 /* a stack pointer below it is how far the good one is moved down */
 
 #define MOST_ARGUMENTS 900
@@ -146,7 +145,6 @@ static void report_all(u32 number)
 	report_numbered(number, "set_inside", &set_inside, sizeof(set_inside));
 	report_numbered(number, "handler_after", &handler_after, sizeof(handler_after));
 	report_numbered(number, "alternate", &alternate_at, sizeof(alternate_at));
-	report_numbered(number, "hole", &hole, sizeof(hole));
 	report_numbered(number, "seen_ss", &seen_ss, sizeof(seen_ss));
 }
 
@@ -174,8 +172,7 @@ static void handle(struct arrival *a)
 	look_around();
 	for (const uptr *c = arguments + CHANGES; c + 2 <= arguments + arguments[0]; c += 3)
 		change(a, c[0], c[1], c[2]);
-	if (!arguments[LEAVES_FPU])
-		load_fpu(&fpu_other);
+	load_fpu(&fpu_other);
 }
 
 static void make_hole(void)

@@ -112,7 +112,6 @@ class Arrival:
     Attributes:
         registers: at the handler's first instruction, "flags" and segments among them.
         frame: every field of the frame on the stack.
-        image: the frame's own bytes, and some behind them.
         at: where the frame is.
         layout: of the frame.
         state: what the frame's `state` points at: x87, SSE, AVX.
@@ -121,7 +120,6 @@ class Arrival:
 
     registers: Mapping[str, int]
     frame: Mapping[str, int]
-    image: bytes
     at: int
     layout: FrameLayout
     state: bytes = b""
@@ -176,11 +174,9 @@ class Report:
     def frame(self, number: int, flags: int) -> Arrival:
         """Return one signal that arrived at a handler installed with `flags`, without its FPU."""
         layout = frame_layout(self._abi, flags)
-        image = self.memory(f"{number}.frame", FRAME_BYTES)
         return Arrival(
             registers=self.registers(f"{number}.registers"),
-            frame=layout.decode(image),
-            image=image,
+            frame=layout.decode(self.memory(f"{number}.frame", FRAME_BYTES)),
             at=self[f"{number}.at"],
             layout=layout,
         )
@@ -206,7 +202,6 @@ class Sending:
         stack: the stack pointer at the call; less than 64 for a good one that far down.
         alternate_bytes: how large the alternate stack is.
         descriptor: flags of a segment descriptor to put into the LDT first, 0 for none.
-        leave_fpu: whether the handler leaves x87, SSE and AVX state alone.
         mask: signals below 33 that the action blocks meanwhile, a bit each, the first is 1.
         blocked: signals that are blocked before.
     """
@@ -218,7 +213,6 @@ class Sending:
     stack: int = 0
     alternate_bytes: int = 65536
     descriptor: int = 0
-    leave_fpu: bool = False
     mask: int = 0
     blocked: int = 0
 
@@ -372,7 +366,7 @@ def _row_of(guest: Guest, entry: EntryPath, asked: Asked) -> Sequence[int]:
         guest.table(entry).number(how.by),
         2 if how.by == "tgkill" else 1,
         *(how.signal, how.flags, how.cpu_flags, how.stack, how.alternate_bytes, how.descriptor),
-        *(int(how.leave_fpu), how.mask, how.blocked & 0xFFFF_FFFF, how.blocked >> 32),
+        *(how.mask, how.blocked & 0xFFFF_FFFF, how.blocked >> 32),
         *(number for piece in pieces for number in piece),
     )
 
