@@ -4,11 +4,13 @@
 Source: include/linux/err.h IS_ERR_VALUE, MAX_ERRNO; man 2 syscall.
 """
 
-from errno import EBADF, ECHILD, EEXIST, EINVAL, ENOENT, ENOTDIR, ESPIPE, ESRCH
+from errno import EBADF, ECHILD, EEXIST, EINTR, EINVAL, ENOENT, ENOTDIR, ESPIPE, ESRCH
 
 import pytest
 
 from harness.agent.arguments import Buffer
+
+F_SETOWN, F_GETOWN = 8, 9
 
 CASES = {
     "close": ((-1,), EBADF),
@@ -60,6 +62,37 @@ def test_an_address_in_the_upper_half_is_no_error(guest, entry):
     said = guest.call(entry, "mmap2", upper, 4096, 1, 0x32, -1, 0)
     assert said.value == upper - (1 << 32)
     assert said.errno is None
+
+
+@pytest.mark.claim(11)
+@pytest.mark.entries("syscall")
+@pytest.mark.parametrize("result", [-1, -2, -EINTR, -4094, -4095])
+def test_a_result_inside_the_range_looks_like_an_error(guest, entry, result):
+    memory = guest.call(entry, "open", b"/proc/self/mem\0", 0).value
+    said = guest.call(entry, "lseek", memory, result, 0)
+    assert (said.value, said.errno) == (result, -result)
+
+
+@pytest.mark.claim(11)
+def test_a_process_group_as_owner_looks_like_an_error(guest, entry):
+    group = guest.call(entry, "getpgrp").value
+    assert guest.call(entry, "fcntl", 0, F_SETOWN, -group).value == 0
+    assert guest.call(entry, "fcntl", 0, F_GETOWN).value == -group
+
+
+@pytest.mark.claim(11)
+def test_a_priority_is_moved_up_so_that_none_looks_like_an_error(guest, entry):
+    for nice, shown in ((-20, 40), (0, 20), (19, 1)):
+        assert guest.call(entry, "setpriority", 0, 0, nice).value == 0
+        assert guest.call(entry, "getpriority", 0, 0).value == shown
+
+
+@pytest.mark.claim(11)
+@pytest.mark.claim(13)
+@pytest.mark.entries("int80_64")
+def test_a_32_bit_address_is_not_extended_like_an_error(guest, entry):
+    said = guest.call(entry, "mmap2", 0xFE00_0000, 4096, 1, 0x32, -1, 0)
+    assert (said.after["rax"], said.errno) == (0xFE00_0000, None)
 
 
 @pytest.mark.claim(12)

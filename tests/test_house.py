@@ -154,7 +154,8 @@ SCENARIOS = sorted((HERE / "scenarios").glob("*.py"))
 
 def test_every_probe_is_asked_by_a_scenario() -> None:
     probes = {path.stem for path in (HERE / "guest" / "probes").glob("*.[cS]")}
-    asked = {text for path in SCENARIOS for text in texts_in(path)}
+    askers = [*SCENARIOS, *(HERE / "harness" / "agent").glob("*.py")]
+    asked = {text for path in askers for text in texts_in(path)}
     assert probes
     assert probes - asked == set()
 

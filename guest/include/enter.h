@@ -17,6 +17,15 @@ void prepare_to_enter(const uptr *stack);
 /* One call through ENTRY_...; other registers hold their defaults. The result is a register's. */
 long enter(u32 entry, long nr, long a, long b, long c, long d, long e, long f);
 
+/* Its two halves, for a probe that sets more in between: fill `before`, then go through. */
+void load_call(u32 entry, long nr, long a, long b, long c, long d, long e, long f);
+long go_through(u32 entry);
+
+/* The same for instructions at `code`, which end where landed_execute is: see lib/execute.S. */
+void load_registers(void);
+void go_through_code(const void *code);
+extern u8 landed_execute[];
+
 /* Where that entry path comes back to: the address after its instruction. */
 uptr landing_of(u32 entry);
 

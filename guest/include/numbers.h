@@ -14,6 +14,7 @@
 #define NR_poll 7
 #define NR_lseek 8
 #define NR_mmap 9
+#define NR_munmap 11
 #define NR_rt_sigaction 13
 #define NR_rt_sigreturn 15
 #define NR_ioctl 16
@@ -21,9 +22,11 @@
 #define NR_fork 57
 #define NR_execve 59
 #define NR_exit 60
+#define NR_rt_sigprocmask 14
 #define NR_wait4 61
 #define NR_kill 62
 #define NR_mkdir 83
+#define NR_modify_ldt 154
 #define NR_sigaltstack 131
 #define NR_prctl 157
 #define NR_mount 165
@@ -34,6 +37,12 @@
 #define NR_sched_yield 24
 #define NR_clock_settime 227
 #define NR_pipe2 293
+#define NR_setitimer 38
+#define NR_futex 202
+#define NR_epoll_ctl 233
+#define NR_epoll_create1 291
+#define NR_socketpair 53
+#define NR_flock 73
 #else
 #define NR_exit 1
 #define NR_fork 2
@@ -50,7 +59,11 @@
 #define NR_ioctl 54
 #define NR_setsid 66
 #define NR_mmap 192 /* mmap2: the offset counts pages */
+#define NR_munmap 91
 #define NR_wait4 114
+#define NR_sigreturn 119
+#define NR_modify_ldt 123
+#define NR_rt_sigprocmask 175
 #define NR_poll 168
 #define NR_prctl 172
 #define NR_rt_sigreturn 173
@@ -62,6 +75,12 @@
 #define NR_sched_yield 158
 #define NR_clock_settime 264
 #define NR_pipe2 331
+#define NR_setitimer 104
+#define NR_futex 240
+#define NR_epoll_ctl 255
+#define NR_epoll_create1 329
+#define NR_socketpair 360
+#define NR_flock 143
 #endif
 
 #define EINTR 4

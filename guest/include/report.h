@@ -7,6 +7,9 @@
 
 void report(const char *name, u64 value);
 
+/* The same for memory: one number as wide as it is, the first byte its lowest. */
+void report_memory(const char *name, const void *from, uptr bytes);
+
 /* The probe's argument number `place`, from 1; 0 where it was given fewer. */
 u64 argument(const uptr *stack, u32 place);
 

@@ -21,6 +21,8 @@ static const u64 defaults[] = { DEFAULT_REGISTERS };
 static u8 call_stack[CALL_STACK_BYTES] __attribute__((aligned(64)));
 
 uptr at_sysinfo;
+extern uptr code_address;
+void enter_execute(void);
 
 void prepare_to_enter(const uptr *stack)
 {
@@ -32,16 +34,38 @@ uptr landing_of(u32 entry)
 	return landed[entry];
 }
 
-long enter(u32 entry, long nr, long a, long b, long c, long d, long e, long f)
+void load_registers(void)
+{
+	memcpy(before, defaults, sizeof(defaults));
+	before[7] = (uptr)(call_stack + sizeof(call_stack) - 64);
+}
+
+void load_call(u32 entry, long nr, long a, long b, long c, long d, long e, long f)
 {
 	const long arguments[] = { a, b, c, d, e, f };
 
-	memset(after, 0, SLOT(REGISTER_SLOTS));
-	memcpy(before, defaults, sizeof(defaults));
+	load_registers();
 	for (u32 i = 0; i < ARRAY_LENGTH(arguments); i++)
 		before[argument_registers[entry][i]] = (uptr)arguments[i];
 	before[0] = (uptr)nr;
-	before[7] = (uptr)(call_stack + sizeof(call_stack) - 64);
+}
+
+long go_through(u32 entry)
+{
+	memset(after, 0, SLOT(REGISTER_SLOTS));
 	entries[entry]();
 	return (long)after[0];
+}
+
+void go_through_code(const void *code)
+{
+	code_address = (uptr)code;
+	memset(after, 0, SLOT(REGISTER_SLOTS));
+	enter_execute();
+}
+
+long enter(u32 entry, long nr, long a, long b, long c, long d, long e, long f)
+{
+	load_call(entry, nr, a, b, c, d, e, f);
+	return go_through(entry);
 }

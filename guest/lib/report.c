@@ -3,13 +3,17 @@
 #include "numbers.h"
 #include "report.h"
 
+#define MOST_BYTES 4096
+
+static char hexadecimal(u32 four)
+{
+	return (char)(four < 10 ? '0' + four : 'a' + four - 10);
+}
+
 static void put_hexadecimal(char *to, u64 value)
 {
-	for (int digit = 15; digit >= 0; digit--) {
-		u32 four = (u32)(value >> 4 * digit) & 15;
-
-		*to++ = (char)(four < 10 ? '0' + four : 'a' + four - 10);
-	}
+	for (int digit = 15; digit >= 0; digit--)
+		*to++ = hexadecimal((u32)(value >> 4 * digit) & 15);
 }
 
 void report(const char *name, u64 value)
@@ -24,6 +28,24 @@ void report(const char *name, u64 value)
 	put_hexadecimal(line + length + 1, value);
 	line[length + 17] = '\n';
 	write_all(1, line, length + 18);
+}
+
+void report_memory(const char *name, const void *from, uptr bytes)
+{
+	static char line[2 * MOST_BYTES + 64];
+	const u8 *first = from;
+	char *to = line + strlen(name);
+
+	if (bytes > MOST_BYTES || to > line + 60)
+		die(99);
+	memcpy(line, name, strlen(name));
+	*to++ = ' ';
+	for (const u8 *at = first + bytes; at > first; *to++ = hexadecimal(*at & 15)) {
+		at--;
+		*to++ = hexadecimal(*at >> 4);
+	}
+	*to++ = '\n';
+	write_all(1, line, (uptr)(to - line));
 }
 
 u64 argument(const uptr *stack, u32 place)

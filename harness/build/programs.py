@@ -29,7 +29,7 @@ _FLAGS = (
 )
 _AGENT = ("agent", "frames", "run", "files", "log", "spawn", "window", "settle")
 _EXECUTOR = ("executor", "signals", "landscape")
-_PROBE = ("report", "vdso", "enter")
+_PROBE = ("report", "vdso", "enter", "catch")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def probe_recipe(name: str, abi: Abi) -> Recipe:
 def recipe_of_probe(source: Path, abi: Abi) -> Recipe:
     """Return what a probe is made of, wherever its file lies."""
     shared = (f"lib/{part}.c" for part in _PROBE)
-    return Recipe(f"probe.{source.stem}", (str(source), *shared, *_entry_sources(abi)))
+    own = (str(source), "lib/execute.S", f"lib/catch_{abi}.S")
+    return Recipe(f"probe.{source.stem}", (*own, *shared, *_entry_sources(abi)))
 
 
 def build_program(recipe: Recipe, abi: Abi) -> Path:

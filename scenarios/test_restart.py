@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a call that a signal interrupts: EINTR, or the same call once more.
+
+Source: arch/x86/kernel/signal.c handle_signal, arch_do_signal_or_restart (6.1); man 7 signal.
+"""
+
+from errno import EINTR
+
+import pytest
+
+from harness.agent.interruptions import (
+    BLOCK,
+    BLOCKING,
+    HANDLER,
+    PIPE_WRITE,
+    RESTART,
+    STOP,
+    After,
+    Blocking,
+    End,
+    Interruption,
+    interrupt,
+)
+from harness.agent.signals import SA_RESTART, SA_SIGINFO, frame_layout
+
+PLAIN = ("int80", "syscall", "int80_64")
+RESTARTED = {name: call for name, call in BLOCKING.items() if call.restarts}
+NOT_RESTARTED = {name: call for name, call in BLOCKING.items() if not call.restarts}
+SIX = {name: BLOCKING[name] for name in ("read of a pipe", "futex wait by bits")}
+NOT_AGAIN = (0,) * 9
+PIPE_BYTES = 65536
+WRITE_MORE = Blocking("write", (PIPE_WRITE, BLOCK, PIPE_BYTES + 4096), end=End.ROOM)
+
+
+def asked(guest, entry, calls, how=HANDLER):
+    """Interrupt calls by name, and return what came of each by name."""
+    return dict(zip(calls, interrupt(guest, entry, calls.values(), how), strict=True))
+
+
+def each(said, look):
+    return {name: look(one) for name, one in said.items()}
+
+
+def numbers(guest, entry, calls):
+    table = guest.table(entry)
+    return {name: table.number(call.name(entry.table)) for name, call in calls.items()}
+
+
+def without_time_left(said):
+    """Return the names of calls with a timeout that do not say what is left of it."""
+    timed = {name: one for name, one in said.items() if one.call.left_at is not None}
+    assert timed
+    return {name for name, one in timed.items() if not one.is_something_left}
+
+
+def spoilt(said):
+    return {name: one.spoilt for name, one in said.items() if one.spoilt}
+
+
+@pytest.mark.claim(57)
+@pytest.mark.entries(*PLAIN)
+def test_a_handler_without_sa_restart_ends_every_call_with_eintr(guest, entry):
+    said = asked(guest, entry, BLOCKING)
+    assert each(said, lambda one: one.value) == dict.fromkeys(BLOCKING, -EINTR)
+    seen = each(said, lambda one: (one.signal.frame[entry.number], one.behind_landing))
+    assert seen == dict.fromkeys(BLOCKING, (-EINTR & entry.abi.mask, 0)), "in the handler's frame"
+    assert spoilt(said) == {}
+    assert without_time_left(said) == set()
+
+
+@pytest.mark.entries(*PLAIN)
+def test_sa_restart_makes_these_calls_again_as_they_were(guest, entry):
+    said = asked(guest, entry, RESTARTED, RESTART)
+    expected = numbers(guest, entry, RESTARTED)
+    assert each(said, lambda one: one.again) == each(said, lambda one: one.first)
+    assert each(said, lambda one: one.again[0]) == expected
+    seen = each(said, lambda one: (one.signal.frame[entry.number], one.behind_landing))
+    assert seen == {n: (number, -2) for n, number in expected.items()}, "in the handler's frame"
+    assert said.pop("wait4").value > 1
+    assert each(said, lambda one: one.value) == each(said, lambda one: one.call.value)
+
+
+@pytest.mark.entries(*PLAIN)
+def test_sa_restart_does_not_bring_these_calls_back(guest, entry):
+    said = asked(guest, entry, NOT_RESTARTED, RESTART)
+    assert each(said, lambda one: one.value) == dict.fromkeys(said, -EINTR)
+    seen = each(said, lambda one: one.signal.frame[entry.number])
+    assert seen == dict.fromkeys(said, -EINTR & entry.abi.mask), "in the handler's frame"
+
+
+@pytest.mark.entries(*PLAIN)
+def test_a_stop_in_the_middle_of_a_call_is_followed_by_what_the_manual_says(guest, entry):
+    said = asked(guest, entry, BLOCKING, STOP)
+    restart = guest.table(entry).number("restart_syscall")
+    follows = {
+        After.AGAIN: lambda one: one.first,
+        After.RESTART_SYSCALL: lambda one: (restart, *one.first[1:]),
+        After.EINTR: lambda _: NOT_AGAIN,
+    }
+    assert each(said, lambda one: one.again) == {
+        name: follows[BLOCKING[name].after_stop](one) for name, one in said.items()
+    }
+    assert said.pop("wait4").value > 1
+    assert each(said, lambda one: one.value) == each(said, lambda one: one.call.value)
+    assert without_time_left(said) == set()
+
+
+@pytest.mark.entries(*PLAIN)
+@pytest.mark.parametrize("how", [RESTART, STOP], ids=["restart", "stop"])
+def test_a_write_that_has_begun_is_not_made_again(guest, entry, how):
+    (said,) = interrupt(guest, entry, [WRITE_MORE], how)
+    assert said.value == PIPE_BYTES
+
+
+@pytest.mark.claim(23)
+@pytest.mark.claim(27)
+@pytest.mark.entries("kernel_vsyscall", "sysenter", "syscall32")
+def test_the_vdso_makes_a_call_again_by_the_int80_before_its_landing_pad(guest, entry):
+    said = asked(guest, entry, SIX, RESTART)
+    landing_pad = each(said, lambda one: one.first[8])
+    assert each(said, lambda one: one.signal.frame["ip"] + 2) == landing_pad
+    assert each(said, lambda one: one.code_at_ip) == dict.fromkeys(said, b"\xcd\x80")
+
+
+@pytest.mark.claim(27)
+@pytest.mark.parametrize("how", [RESTART, STOP], ids=["restart", "stop"])
+def test_all_six_arguments_and_every_register_survive_a_restart(guest, entry, how):
+    said = asked(guest, entry, SIX, how)
+    given = {name: (*call.arguments, 0, 0, 0)[:6] for name, call in SIX.items()}
+    assert each(said, lambda one: one.first[1:7]) == given
+    assert each(said, lambda one: one.again) == each(said, lambda one: one.first)
+    assert spoilt(said) == {}
+    assert each(said, lambda one: one.value) == each(said, lambda one: one.call.value)
+
+
+def test_every_entry_path_gives_eintr_and_keeps_every_register(guest, entry):
+    said = asked(guest, entry, SIX)
+    assert each(said, lambda one: (one.value, one.arrived)) == dict.fromkeys(said, (-EINTR, 1))
+    seen = each(said, lambda one: one.signal.frame[entry.number])
+    assert seen == dict.fromkeys(said, -EINTR & entry.abi.mask), "in the handler's frame"
+    assert spoilt(said) == {}
+
+
+def test_a_number_changed_in_the_frame_is_the_call_made_instead(guest, entry):
+    start, _ = frame_layout(entry.abi, SA_SIGINFO).fields[entry.number]
+    instead = guest.table(entry).number("getpid")
+    (said,) = interrupt(
+        guest, entry, [SIX["read of a pipe"]], Interruption(SA_RESTART, change=(start, instead))
+    )
+    assert (said.value > 1, said.again) == (True, NOT_AGAIN)

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a frame that the handler has changed leads to: what it says, or SIGSEGV, and nothing worse.
+
+Each question is put to every kind of frame: i386 has one with siginfo_t and an older one without.
+
+Source: arch/x86/kernel/signal.c restore_sigcontext, FIX_EFLAGS; entry_64.S native_irq_return_iret;
+traps.c iret_error (6.1).
+"""
+
+import pytest
+
+from harness.agent.signals import (
+    BEFORE_HOLE,
+    BEHIND_HOLE,
+    Asked,
+    Change,
+    Sending,
+    Symbol,
+    deliver,
+    deliver_all,
+    frame_kinds,
+)
+from harness.arch import ARCH_I386, I386
+from harness.landscape import HOLE
+from harness.wire import SEGMENTS
+
+PLAIN = ("int80", "syscall")
+SIGILL, SIGTRAP, SIGSEGV = 4, 5, 11
+TRAP_TRACE, SEGV_MAPERR, SI_KERNEL, ILL_BADSTK = 2, 1, 0x80, 8
+GENERAL_PROTECTION, IRET_ERROR = 13, 32
+IN_LDT = 4
+
+USUAL = 0x202
+TRAP, ALIGNMENT, RESUME, IDENTIFICATION = 0x100, 0x40000, 0x10000, 0x200000
+MAY_CHANGE = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x400 | 0x800 | ALIGNMENT
+"""CF, PF, AF, ZF, SF, DF, OF and AC; TF and RF too, which do not stay."""
+NEVER = {
+    "interrupts off": 0x200,
+    "IOPL": 0x3000,
+    "IOPL, lower half": 0x1000,
+    "NT": 0x4000,
+    "VM": 0x20000,
+    "VIF and VIP": 0x180000,
+    "ID": IDENTIFICATION,
+    "unused": 0xFFC0_8028,
+    "all of these": 0xFFFA_F228,
+}
+CODE = {"null": 0, "kernel": 0x10, "kernel 32": 0x60, "data": 0x2B, "ldt": 0x7, "far": 0xFFF8}
+STACK = {"null": 0, "kernel": 0x18, "kernel 32": 0x68, "ldt": 0x7, "far": 0xFFF8}
+NOWHERE = {"hole": HOLE, "null": 0, "kernel": 0xFFFF_F000}
+HAS_SS = 2
+KILL_AND_STOP = 1 << 8 | 1 << 18
+ALL = (1 << 64) - 1
+MXCSR, XMM0 = 24, 160
+
+
+def in_each_frame(guest, entry, *changes, **how):
+    """Deliver a signal with those changes once for every kind of frame that the ABI has."""
+    kinds = frame_kinds(entry.abi)
+    return deliver_all(
+        guest, entry, {kind: Asked(Sending(flags, **how), changes) for kind, flags in kinds.items()}
+    )
+
+
+def for_each_value(guest, entry, field, values):
+    """Deliver a signal for every value of a field, in every kind of frame."""
+    asked = {
+        f"{name}, {kind}": Asked(Sending(flags), (Change(field, value),))
+        for kind, flags in frame_kinds(entry.abi).items()
+        for name, value in values.items()
+    }
+    return deliver_all(guest, entry, asked)
+
+
+def each(said, look):
+    return {name: look(one) for name, one in said.items()}
+
+
+def same(said, value):
+    return dict.fromkeys(said, value)
+
+
+def value_of(values, name):
+    return values[name.rpartition(",")[0]]
+
+
+def refusal(guest, field, selector):
+    """Return signal, code, trap and error of a return to a selector that the processor refuses.
+
+    A stack segment of the LDT sends a 64-bit kernel over its espfix stack, where the fault becomes
+    a double fault, and the error code is lost (traps.c exc_double_fault, 6.1).
+    """
+    if guest.identity.arch is ARCH_I386:
+        return [SIGILL, ILL_BADSTK, IRET_ERROR, 0]
+    lost = field == "ss" and selector & IN_LDT
+    return [SIGSEGV, SI_KERNEL, GENERAL_PROTECTION, 0 if lost else selector & ~3]
+
+
+@pytest.mark.entries(*PLAIN)
+def test_every_general_register_can_be_changed_in_the_frame(guest, entry):
+    wide = 0x5EED_F00D_0000_0000 & entry.abi.mask
+    new = {name: wide | 0x7E57_0000 | n for n, name in enumerate(entry.abi.registers)}
+    said = in_each_frame(guest, entry, *(Change(name, value) for name, value in new.items()))
+    assert each(said, lambda one: {name: one.after[name] for name in new}) == same(said, new)
+
+
+@pytest.mark.entries(*PLAIN)
+def test_status_direction_and_alignment_flags_can_be_set(guest, entry):
+    said = in_each_frame(guest, entry, Change("flags", USUAL | MAY_CHANGE))
+    assert each(said, lambda one: one.after["flags"]) == same(said, USUAL | MAY_CHANGE)
+
+
+@pytest.mark.entries(*PLAIN)
+def test_those_flags_can_be_cleared(guest, entry):
+    flags = USUAL | MAY_CHANGE & ~ALIGNMENT
+    said = in_each_frame(guest, entry, Change("flags", USUAL), cpu_flags=flags)
+    assert each(said, lambda one: one.after["flags"]) == same(said, USUAL)
+
+
+@pytest.mark.entries(*PLAIN)
+def test_no_other_flag_can_be_changed(guest, entry):
+    values = {name: USUAL ^ flags for name, flags in NEVER.items()}
+    said = for_each_value(guest, entry, "flags", values)
+    assert each(said, lambda one: one.after["flags"]) == same(said, USUAL)
+
+
+@pytest.mark.entries(*PLAIN)
+def test_a_flag_that_no_frame_can_change_cannot_be_cleared_either(guest, entry):
+    said = in_each_frame(guest, entry, Change("flags", 0), cpu_flags=USUAL | IDENTIFICATION)
+    assert each(said, lambda one: one.after["flags"]) == same(said, USUAL | IDENTIFICATION)
+
+
+@pytest.mark.entries(*PLAIN)
+def test_the_trap_flag_in_the_frame_traps_after_one_instruction(guest, entry):
+    names = ("signo", "code", "trap")
+    for kind, one in in_each_frame(guest, entry, Change("flags", USUAL | TRAP)).items():
+        frame = one.second.frame
+        assert [frame[name] for name in names] == [SIGTRAP, TRAP_TRACE, 1], kind
+        assert 0 < frame["ip"] - one.first.frame["ip"] < 16, kind
+        assert frame["address"] == frame["ip"], kind
+        assert frame["flags"] & TRAP, f"in the frame: {kind}"
+        assert one.second.registers["flags"] & TRAP == 0, f"in the handler: {kind}"
+
+
+@pytest.mark.entries(*PLAIN)
+def test_the_resume_flag_does_no_harm(guest, entry):
+    said = in_each_frame(guest, entry, Change("flags", USUAL | RESUME))
+    assert each(said, lambda one: one.after["flags"] & ~RESUME) == same(said, USUAL)
+
+
+@pytest.mark.entries(*PLAIN)
+@pytest.mark.parametrize(("field", "values"), [("cs", CODE), ("ss", STACK)], ids=["cs", "ss"])
+def test_a_bad_code_or_stack_segment_is_a_signal(guest, entry, field, values):
+    names = ("signo", "code", "trap", "error", field, "ip", entry.abi.registers[7])
+    said = for_each_value(guest, entry, field, values)
+    for name, one in said.items():
+        selector = value_of(values, name) | 3
+        kept = [one.first.frame["ip"], one.first.frame[entry.abi.registers[7]]]
+        seen = [one.second.frame[name] for name in names]
+        assert seen == [*refusal(guest, field, selector), selector, *kept], name
+
+
+@pytest.mark.entries("syscall")
+@pytest.mark.parametrize("uc_flags", [0, HAS_SS])
+def test_a_bad_stack_segment_is_mended_where_nobody_asked_for_strictness(guest, entry, uc_flags):
+    said = deliver(guest, entry, Change("uc_flags", uc_flags), Change("ss", 0))
+    assert said.after["ss"] == guest.about(entry.abi).registers["ss"]
+
+
+@pytest.mark.entries("int80")
+@pytest.mark.parametrize("field", ["fs", "gs"])
+def test_a_bad_data_segment_becomes_null(guest, entry, field):
+    said = in_each_frame(guest, entry, Change(field, 0xFFF8))
+    assert each(said, lambda one: one.after[field] & ~3) == same(said, 0)
+    own = guest.about(entry.abi).registers
+    others = [name for name in SEGMENTS if name not in ("fs", "gs")]
+    expected = [own[name] for name in others]
+    assert each(said, lambda one: [one.after[name] for name in others]) == same(said, expected)
+
+
+@pytest.mark.entries(*PLAIN)
+def test_a_bad_instruction_pointer_is_sigsegv_there(guest, entry):
+    said = for_each_value(guest, entry, "ip", NOWHERE)
+    names = ("signo", "code", "address", "ip", "cr2")
+    assert each(said, lambda one: [one.second.frame[name] for name in names]) == {
+        name: [SIGSEGV, SEGV_MAPERR, *[value_of(NOWHERE, name)] * 3] for name in said
+    }
+
+
+@pytest.mark.entries(*PLAIN)
+def test_any_stack_pointer_is_taken(guest, entry):
+    stack = entry.abi.registers[7]
+    said = for_each_value(guest, entry, stack, {"hole": HOLE + 1, "null": 0})
+    assert each(said, lambda one: one.after[stack]) == {
+        name: HOLE + 1 if "hole" in name else 0 for name in said
+    }
+
+
+@pytest.mark.entries(*PLAIN)
+def test_the_mask_in_the_frame_is_taken_but_for_kill_and_stop(guest, entry):
+    said = deliver(guest, entry, Change("mask", ALL))
+    assert said["mask_after"] == ALL & ~KILL_AND_STOP
+
+
+@pytest.mark.entries("int80")
+def test_both_halves_of_the_mask_in_an_old_frame_are_taken(guest, entry):
+    flags = frame_kinds(entry.abi)["plain"]
+    changes = (Change("oldmask", 0xFFFF_FFFF), Change("mask_high", 0x8000_0001))
+    said = deliver(guest, entry, *changes, how=Sending(flags))
+    assert said["mask_after"] == 0x8000_0001_FFFF_FFFF & ~KILL_AND_STOP
+
+
+@pytest.mark.entries(*PLAIN)
+def test_no_x87_state_in_the_frame_is_the_initial_one(guest, entry):
+    for kind, one in in_each_frame(guest, entry, Change("state", 0)).items():
+        fpu = one.memory("fpu_after", 512)
+        assert (fpu[:2], fpu[24:28]) == (b"\x7f\x03", b"\x80\x1f\x00\x00"), kind
+        assert fpu[32:288] == bytes(256), kind
+
+
+@pytest.mark.entries(*PLAIN)
+def test_x87_state_that_cannot_be_read_is_sigsegv(guest, entry):
+    places = {name: where for name, where in NOWHERE.items() if where}
+    said = for_each_value(guest, entry, "state", places)
+    assert each(said, lambda one: one.fault) == same(said, (SIGSEGV, SI_KERNEL))
+
+
+@pytest.mark.entries(*PLAIN)
+@pytest.mark.parametrize("place", [BEFORE_HOLE, BEHIND_HOLE])
+def test_x87_state_that_runs_into_a_hole_is_sigsegv(guest, entry, place):
+    said = in_each_frame(guest, entry, Symbol("state", place))
+    assert each(said, lambda one: one.fault) == same(said, (SIGSEGV, SI_KERNEL))
+
+
+@pytest.mark.entries(*PLAIN)
+def test_x87_and_sse_state_can_be_changed_in_the_frame(guest, entry):
+    start = 112 if entry.abi is I386 else 0
+    changes = (Change(start + MXCSR, 0x7F80), Change(start + XMM0, 0x7E57_C0DE))
+    for kind, one in in_each_frame(guest, entry, *changes).items():
+        fpu = one.memory("fpu_after", 512)
+        assert int.from_bytes(fpu[MXCSR : MXCSR + 4], "little") == 0x7F80, kind
+        assert int.from_bytes(fpu[XMM0 : XMM0 + 4], "little") == 0x7E57_C0DE, kind
+
+
+@pytest.mark.entries("int80", "syscall", "int80_64")
+@pytest.mark.parametrize("where", [HOLE, 0xFFFF_FFF0, 64])
+def test_a_frame_that_cannot_be_read_is_sigsegv(guest, entry, where):
+    stack = entry.abi.registers[7]
+    for name in {"rt_sigreturn", "sigreturn"} & guest.table(entry).numbers.keys():
+        said = guest.call(entry, name, **{stack: where})
+        assert said.signal, name
+        seen = (said.signal.number, said.signal.code, said.signal.address)
+        assert seen == (SIGSEGV, SI_KERNEL, 0), name
