@@ -16,6 +16,7 @@ import pytest
 from harness.agent.arguments import Buffer
 from harness.agent.clocks import Clocks
 from harness.agent.code import place_code
+from harness.agent.filter import forbid_calls
 from harness.entry import function_path
 from harness.landscape import ARENA, EDGE, HOLE
 from harness.pointers import bad_pointers
@@ -44,13 +45,13 @@ def unreadable_source(guest, request):
     guest.write_file(f"{SOURCES}/current_clocksource", b"tsc")
 
 
-def entering(clocks):
+def entering(guest, abi, clocks):
     """Return the functions that enter the kernel, with their clock; calls are forbidden after."""
     pairs = (*clocks.times, clocks.resolution)
     asked = {(p.function, c): clocks.reader(c, p) for p in pairs for c in KEPT + HANDED_ON}
     asked["__vdso_gettimeofday", 0] = lambda slot: clocks.function("__vdso_gettimeofday", slot, 0)
     asked["__vdso_time", 0] = partial(clocks.function, "__vdso_time")
-    clocks.forbid_calls(FORBIDDEN)
+    forbid_calls(guest, abi, FORBIDDEN)
     said = clocks.ask(*asked.values())
     return {key for key, answer in zip(asked, said, strict=True) if answer.value == -FORBIDDEN}
 
@@ -60,16 +61,18 @@ def functions(pairs, ids):
 
 
 @pytest.mark.claim(53)
-def test_only_clocks_that_the_vdso_does_not_keep_enter_the_kernel(guest, clocks):
+def test_only_clocks_that_the_vdso_does_not_keep_enter_the_kernel(guest, abi, clocks):
     assert guest.read_file(f"{SOURCES}/current_clocksource") == b"tsc\n"
-    assert entering(clocks) == functions((*clocks.times, clocks.resolution), HANDED_ON)
+    assert entering(guest, abi, clocks) == functions((*clocks.times, clocks.resolution), HANDED_ON)
 
 
 @pytest.mark.pristine
-def test_without_a_source_that_it_can_read_exact_clocks_enter_the_kernel(unreadable_source, clocks):
+def test_without_a_source_that_it_can_read_exact_clocks_enter_the_kernel(
+    guest, abi, unreadable_source, clocks
+):
     expected = functions((*clocks.times, clocks.resolution), HANDED_ON)
     expected |= functions(clocks.times, KEPT_EXACT) | {("__vdso_gettimeofday", 0)}
-    assert entering(clocks) == expected, unreadable_source
+    assert entering(guest, abi, clocks) == expected, unreadable_source
 
 
 @pytest.mark.pristine
@@ -168,9 +171,9 @@ def test_getcpu_names_processor_and_node(guest, abi, clocks):
 
 
 @pytest.mark.abis("x86_64")
-def test_getcpu_takes_null_and_never_enters_the_kernel(guest, clocks):
+def test_getcpu_takes_null_and_never_enters_the_kernel(guest, abi, clocks):
     getcpu = partial(clocks.function, "__vdso_getcpu")
-    clocks.forbid_calls(FORBIDDEN)
+    forbid_calls(guest, abi, FORBIDDEN)
     said = guest.calls([getcpu(0, 0, HOLE), getcpu(ARENA.start, 0), getcpu(0, ARENA.start)])
     assert [outcome.value for outcome in said] == [0, 0, 0]
 

@@ -22,11 +22,6 @@ SLOT_BYTES = 32
 """How much memory is each answer's own."""
 FILL = 0xA5
 
-_SPARED = ("read", "write", "gettid", "rt_sigreturn", "exit_group")
-_LOAD_NUMBER, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
-_ALLOW, _ERRNO = 0x7FFF_0000, 0x5_0000
-_SET_FILTER = 1
-
 Question = Callable[[int], Call]
 """Takes the address where the answer is to be stored."""
 
@@ -150,23 +145,3 @@ class Clocks:
             if said.signal:
                 raise GuestError(f"{said}")
         return [Answer(o.value, m) for o, m in zip(outcomes, memory, strict=True)]
-
-    def forbid_calls(self, errno: int) -> None:
-        """Have every call fail with `errno` from now on, but those that the executor lives on.
-
-        Raises:
-            GuestError: the kernel refused.
-        """
-        numbers = [self._guest.table(self.entry).number(name) for name in _SPARED]
-        steps = [(_LOAD_NUMBER, 0, 0, 0)]
-        steps += [(_JUMP_IF_EQUAL, len(numbers) - at, 0, nr) for at, nr in enumerate(numbers)]
-        steps += [(_RETURN, 0, 0, _ERRNO | errno), (_RETURN, 0, 0, _ALLOW)]
-        self._guest.write(
-            self._abi, ARENA.start, b"".join(struct.pack("<HBBI", *step) for step in steps)
-        )
-        word = self._abi.bits // 8
-        filtered = len(steps).to_bytes(word, "little") + ARENA.start.to_bytes(word, "little")
-        self._guest.write(self._abi, ARENA.end - 64, filtered)
-        said = self._guest.call(self.entry, "seccomp", _SET_FILTER, 0, ARENA.end - 64)
-        if said.value:
-            raise GuestError(f"no filter of system calls: {said}")
