@@ -5,8 +5,8 @@ Source: arch/x86/entry/vdso/vdso.lds.S, vdso32/vdso32.lds.S, vdso32/sigreturn.S,
 vdso64.lds.S (7.2).
 """
 
-from errno import EACCES, EIO
-from functools import reduce
+from errno import EACCES, EEXIST, EIO
+from functools import partial, reduce
 from operator import or_
 
 import pytest
@@ -17,7 +17,7 @@ from harness.agent.calls import Call
 from harness.agent.clocks import Clocks
 from harness.agent.program import Program
 from harness.agent.vdso import read_vdso
-from harness.entry import entry_paths_of, function_path
+from harness.entry import SYSCALL, entry_paths_of, function_path
 
 FUNCTIONS_32 = {
     *("__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time"),
@@ -43,6 +43,7 @@ TRAMPOLINES = {
 WRITE, EXECUTE = 2, 4
 MOVE = 3  # MREMAP_MAYMOVE | MREMAP_FIXED
 ELSEWHERE = 0x2E00_0000
+ARCH_MAP_VDSO_64 = 0x2003
 PLACES = 40
 """How often a program is started to see where its vDSO is."""
 
@@ -188,6 +189,21 @@ def test_its_functions_work_where_it_and_its_data_are_moved_to(guest, abi, entry
     times = [answer.time(pair.layout) for answer in said]
     assert said[1].value == 0
     assert times == sorted(times)
+
+
+@pytest.mark.abis("x86_64")
+def test_there_is_one_at_a_time(guest, abi, vdso):
+    remap = partial(guest.call, SYSCALL, "arch_prctl", ARCH_MAP_VDSO_64, ELSEWHERE)
+    assert remap().errno == EEXIST
+    for start, end, _ in mappings(guest, vdso).values():
+        assert remap().errno == EEXIST, "although part of the first is there"
+        assert guest.call(SYSCALL, "munmap", start, end - start).value == 0
+    assert remap().value == vdso.size_bytes
+    seen = mappings(guest, vdso)
+    assert min(start for start, _, _ in seen.values()) == ELSEWHERE
+    gettime = vdso.function("__vdso_clock_gettime") - vdso.base + seen["[vdso]"][0]
+    said = guest.call(function_path(abi), gettime, 1, Buffer(16))
+    assert (said.signal, said.value) == (None, 0)
 
 
 @pytest.mark.abis("i386")

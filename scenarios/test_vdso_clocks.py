@@ -19,6 +19,7 @@ REALTIME, MONOTONIC, RAW, REALTIME_COARSE, MONOTONIC_COARSE, BOOTTIME, TAI = 0, 
 KEPT = (REALTIME, MONOTONIC, RAW, REALTIME_COARSE, MONOTONIC_COARSE, BOOTTIME, TAI)
 HANDED_ON = (2, 3, 8, 9, -2, -6)
 IDS = (*range(-10, 26), 31, 32, 33, 63, 64, 0x7FFF_FFFF, -0x8000_0000)
+CLONE_NEWTIME = 0x80
 WORD = {"i386": "<i", "x86_64": "<q"}
 SET = {"a day in 2033": 2_000_000_000, "past 2038": (1 << 31) + 1000, "long ago": 86_400}
 
@@ -208,3 +209,49 @@ def test_an_offset_of_atomic_time_is_seen_at_once(guest, abi, clocks):
     said = clocks.ask(*map(clocks.reader, (REALTIME, TAI, REALTIME)))
     first, tai, last = (answer.time("<qq") for answer in said)
     assert first <= tai - 37 * SECOND <= last
+
+
+@pytest.fixture
+def shifted(guest, clocks):
+    """Put the executor into a time namespace whose monotonic clocks are ahead; give by how much."""
+    call = partial(guest.call, clocks.entry)
+    assert call("unshare", CLONE_NEWTIME).value == 0
+    offsets = call("open", b"/proc/self/timens_offsets\0", 1).value
+    text = b"monotonic 1000 999999999\nboottime 5000 1\n"
+    assert call("write", offsets, text, len(text)).value == len(text)
+    namespace = call("open", b"/proc/self/ns/time_for_children\0", 0).value
+    assert call("setns", namespace, CLONE_NEWTIME).value == 0
+    monotonic = 1001 * SECOND - 1
+    return {MONOTONIC: monotonic, RAW: monotonic, MONOTONIC_COARSE: monotonic} | {
+        BOOTTIME: 5000 * SECOND + 1
+    }
+
+
+def test_in_a_time_namespace_each_clock_says_what_its_call_says(clocks, shifted):
+    wrong = [
+        disagreement(clocks, p, c) for p in clocks.times for c in (*shifted, *KEPT, *HANDED_ON)
+    ]
+    assert [said for said in wrong if said] == []
+
+
+def test_a_time_namespace_shifts_the_clocks_that_it_is_about(clocks, request):
+    layout = clocks.times[-1].layout
+    before = {clock: clocks.ask(clocks.reader(clock))[0].time(layout) for clock in KEPT}
+    shifts = request.getfixturevalue("shifted")
+    after = {clock: clocks.ask(clocks.reader(clock))[0].time(layout) for clock in KEPT}
+    rest = {clock: after[clock] - before[clock] - shifts.get(clock, 0) for clock in KEPT}
+    assert {clock: ns for clock, ns in rest.items() if not 0 <= ns < 30 * SECOND} == {}
+
+
+def test_in_a_time_namespace_the_real_time_is_everybodys(guest, clocks, shifted):
+    before, day, time, after = clocks.ask(
+        clocks.caller(REALTIME_COARSE),
+        lambda slot: clocks.function("__vdso_gettimeofday", slot, slot + 16),
+        partial(clocks.function, "__vdso_time"),
+        clocks.caller(REALTIME),
+    )
+    first, last = (answer.time(clocks.times[-1].layout) // SECOND for answer in (before, after))
+    assert shifted
+    assert first <= day.time(clocks.timeval) // SECOND <= last
+    assert first <= time.value <= last
+    assert day.memory[16:24] == guest.call(clocks.entry, "gettimeofday", 0, Buffer(8)).memory[0]
