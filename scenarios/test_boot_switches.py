@@ -28,6 +28,9 @@ PLAIN_STATE = pytest.mark.machine(
 """The first and the third are also what scenarios of the vsyscall page ask in."""
 
 GENERAL_PROTECTION, INVALID_OPCODE = 13, 6
+GATE_80 = {0x80 << 3 | 2, 0x80 << 4 | 2}
+"""The error code that names gate 0x80. The second is QEMU's, which for long counted in bytes of the
+64-bit table: target/i386/tcg/seg_helper.c do_interrupt64."""
 RDFSBASE = b"\xf3\x48\x0f\xae\xc0\xc3"  # rdfsbase %rax; ret
 XGETBV = b"\x31\xc9\x0f\x01\xd0\xc3"  # xor %ecx, %ecx; xgetbv; ret
 SYSENTER = b"\x0f\x34\xc3"
@@ -85,7 +88,7 @@ def test_without_ia32_int80_is_not_for_programs(guest):
     said = guest.call(INT80_64, "getpid")
     assert said.signal
     assert (said.signal.name, said.signal.trap) == ("SIGSEGV", GENERAL_PROTECTION)
-    assert said.signal.error == 0x80 << 3 | 2
+    assert said.signal.error in GATE_80
     assert said.after["ip"] == guest.about(INT80_64.abi).landed["int80_64"] - 2
     assert said.clobbered == set()
 
