@@ -20,6 +20,8 @@ TABLES = {
     "DT_VERSYM": ".gnu.version",
     "DT_VERDEF": ".gnu.version_d",
 }
+ENCLAVE = "__vdso_sgx_enter_enclave"
+"""An unwinder's entry for it may begin behind its ENDBR64 (6.12)."""
 BREG_ESP, DEREFERENCE = 0x74, 0x06
 CONTEXT = {"eax": 44, "ecx": 40, "edx": 36, "ebx": 32, "esp": 28, "ebp": 24, "esi": 20, "edi": 16}
 SAVED = (*CONTEXT.values(), 56)
@@ -63,12 +65,12 @@ def reach(frame):
     return range(start, start + frame.header["address_range"])
 
 
-def functions(vdso):
-    """Return each function's start and size in the image, by name."""
+def functions(vdso, *others):
+    """Return each function's start and size in the image, by name, without some others."""
     return {
         name: (vdso.address(name, version) - vdso.base, len(vdso.code(name, version)))
         for version, names in vdso.exports.items()
-        for name in names
+        for name in names - set(others)
     }
 
 
@@ -123,7 +125,7 @@ def test_a_note_names_the_kernels_version(guest, vdso):
 
 def test_an_unwinder_finds_a_function_whole(vdso, abi):
     described = vdso.exports[{"i386": "LINUX_2.5", "x86_64": "LINUX_2.6"}[abi.name]]
-    spans = {name: functions(vdso)[name] for name in described}
+    spans = {n: span for n, span in functions(vdso, ENCLAVE).items() if n in described}
     found = {name: frame_at(vdso, start) for name, (start, _) in spans.items()}
     assert [name for name, frame in found.items() if not frame] == []
     # a trampoline's last byte is a filler
@@ -146,7 +148,7 @@ def test_the_unwinders_search_table_has_every_entry_in_order(vdso):
 @pytest.mark.abis("x86_64")
 def test_an_unwinder_begins_a_function_above_its_return_address(vdso):
     rsp, wrong = 7, {}
-    for name, (start, _) in functions(vdso).items():
+    for name, (start, _) in functions(vdso, ENCLAVE).items():
         row = frame_at(vdso, start).get_decoded().table[0]
         if (row["pc"], row["cfa"].reg, row["cfa"].offset) != (start, rsp, 8):
             wrong[name] = row
