@@ -94,7 +94,7 @@ class Clocks:
         vdso: the executor's.
         entry: the way that calls take.
         times: the functions that give a clock's time; the last one takes every time there is.
-        resolution: the function that gives a clock's resolution.
+        resolutions: the functions that give a clock's resolution.
         timeval: how gettimeofday's structure is laid out.
     """
 
@@ -103,7 +103,12 @@ class Clocks:
         self.entry = entry_paths_of(abi)[0]
         self.times = _TIMES_I386 if abi is I386 else _TIMES_X86_64
         self.timeval = self.times[0].layout
-        self.resolution = Pair("__vdso_clock_getres", "clock_getres", self.timeval)
+        resolutions = (
+            Pair("__vdso_clock_getres", "clock_getres", self.timeval),
+            Pair("__vdso_clock_getres_time64", "clock_getres_time64", "<qq"),
+        )
+        exported = self.vdso.exports["LINUX_2.6"]
+        self.resolutions = tuple(pair for pair in resolutions if pair.function in exported)
         self._guest = guest
         self._abi = abi
 
