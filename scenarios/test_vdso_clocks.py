@@ -176,15 +176,16 @@ def test_a_function_leaves_the_registers_of_its_caller_alone(guest, abi, clocks)
 
 
 @pytest.mark.pristine
-@pytest.mark.parametrize("when", SET)
-def test_a_time_that_was_set_is_seen_at_once(guest, abi, clocks, when):
+def test_a_time_that_was_set_is_seen_at_once(guest, abi, clocks):
     settime = "clock_settime64" if abi.bits == 32 else "clock_settime"
-    start = struct.pack("<qq", SET[when], 5)
-    assert guest.call(clocks.entry, settime, REALTIME, start).value == 0
-    questions = map(clocks.reader, (REALTIME, REALTIME_COARSE, TAI))
-    *said, time = clocks.ask(*questions, partial(clocks.function, "__vdso_time"))
-    seconds = {answer.time("<qq") // SECOND for answer in said} | {time.value & 0xFFFF_FFFF}
-    assert seconds <= {SET[when], SET[when] + 1}
+    seen = {}
+    for when, start in SET.items():
+        assert guest.call(clocks.entry, settime, REALTIME, struct.pack("<qq", start, 5)).value == 0
+        questions = map(clocks.reader, (REALTIME, REALTIME_COARSE, TAI))
+        *said, time = clocks.ask(*questions, partial(clocks.function, "__vdso_time"))
+        seconds = [*(answer.time("<qq") // SECOND for answer in said), time.value & 0xFFFF_FFFF]
+        seen[when] = [second - start for second in seconds]
+    assert {when: late for when, late in seen.items() if not set(late) <= {0, 1}} == {}
 
 
 @pytest.mark.pristine
