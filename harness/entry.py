@@ -90,6 +90,28 @@ INT80_64 = EntryPath(
     "arch/x86/entry/entry_64_compat.S entry_INT80_compat, 6.1",
 )
 
+FUNCTION_I386 = EntryPath(
+    "function_i386",
+    I386,
+    I386,
+    ("ebx", "ecx", "edx", "esi"),
+    frozenset({"eax", "ecx", "edx"}),
+    "System V ABI, i386 supplement, chapter 3: function calling sequence",
+    STATUS_FLAGS,
+)
+FUNCTION_X86_64 = EntryPath(
+    "function_x86_64",
+    X86_64,
+    X86_64,
+    ("rdi", "rsi", "rdx", "rcx", "r8", "r9"),
+    frozenset({"rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"}),
+    "System V ABI, AMD64 supplement, chapter 3: function calling sequence",
+    STATUS_FLAGS,
+)
+FUNCTIONS = (FUNCTION_I386, FUNCTION_X86_64)
+"""Calls of a C function instead of the kernel, whose address travels as the number does: what a
+program does with the vDSO, with the vsyscall page, and with code that a scenario brings along."""
+
 DEFAULT_FLAGS = 0x202
 """Interrupts on, and the bit that is always one."""
 
@@ -125,5 +147,13 @@ def find_entry_path(name: str) -> EntryPath:
 
 
 def entry_paths_of(abi: Abi) -> tuple[EntryPath, ...]:
-    """Return the entry paths that code of `abi` can execute, in the executor's order."""
-    return tuple(path for path in ENTRY_PATHS.values() if path.abi is abi)
+    """Return the entry paths that code of `abi` can execute, in the executor's order.
+
+    The last one calls a function, see `FUNCTIONS`.
+    """
+    return tuple(path for path in (*ENTRY_PATHS.values(), *FUNCTIONS) if path.abi is abi)
+
+
+def function_path(abi: Abi) -> EntryPath:
+    """Return what calls a function of `abi`: its address goes where a call's number would."""
+    return entry_paths_of(abi)[-1]

@@ -17,9 +17,10 @@ from harness.machine.errata import Situation, find_erratum
 from harness.machine.plan import BASE_COMMAND_LINE, MachineOptions, MachinePlan, plan_machine
 
 WIRING = Wiring("file,path=c", "socket,fd=7", "socket,fd=8", ("-add-fd", "fd=9,set=1"))
-INTEL, AMD = (
+INTEL, AMD, WITHOUT_SEP = (
     Cpu("GenuineIntel", sep=True, long_mode=True),
     Cpu("AuthenticAMD", sep=True, long_mode=True),
+    Cpu("GenuineIntel", sep=False, long_mode=False),
 )
 
 
@@ -83,6 +84,8 @@ def test_equal_plans_give_equal_command_lines() -> None:
         (SYSENTER, AMD, "tcg", (7, 2), True),
         (SYSENTER, AMD, "tcg", (8, 1), False),
         (SYSENTER, INTEL, "tcg", (7, 2), False),
+        (SYSENTER, WITHOUT_SEP, "tcg", (9, 2), True),
+        (SYSENTER, WITHOUT_SEP, "kvm", (9, 2), False),
         (INT80, INTEL, "tcg", (7, 2), False),
     ],
 )

@@ -13,7 +13,7 @@
 #include "report.h"
 #include "vdso.h"
 
-#define ROUNDS 5000
+#define ROUNDS 2000
 
 struct timeval {
 	long s, us;

@@ -13,8 +13,12 @@ from harness.cpu import Cpu
 from harness.entry import entry_paths_of
 from harness.wire import REGISTER_SLOTS, SEGMENTS
 
+AT_PLATFORM = 15
+AT_HWCAP = 16
+AT_HWCAP2 = 26
 AT_SYSINFO = 32
 AT_SYSINFO_EHDR = 33
+AT_MINSIGSTKSZ = 51
 AT_RANDOM = 25
 
 _REGISTERS = struct.Struct(f"<{REGISTER_SLOTS}Q")
@@ -35,12 +39,14 @@ class About:
         auxv: the auxiliary vector, by type (getauxval(3)).
         landed: the address of the instruction behind each entry path's, by the path's name.
         cpu: the processor.
+        features_edx: what CPUID says in edx of leaf 1.
     """
 
     registers: Mapping[str, int]
     auxv: Mapping[int, int]
     landed: Mapping[str, int]
     cpu: Cpu
+    features_edx: int
 
     @property
     def start(self) -> dict[str, int]:
@@ -65,4 +71,5 @@ def decode_about(record: bytes, abi: Abi) -> About:
         auxv=dict(zip(pairs[::2], pairs[1::2], strict=True)),
         landed=dict(zip((path.name for path in entry_paths_of(abi)), landed, strict=False)),
         cpu=Cpu.of(vendor, cpuid[7], cpuid[11]),
+        features_edx=cpuid[7],
     )

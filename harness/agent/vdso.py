@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,7 +11,7 @@ from typing import TypeVar
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerSymSection
-from elftools.elf.sections import Section, SymbolTableSection
+from elftools.elf.sections import Section, Symbol, SymbolTableSection
 
 from harness.agent.about import AT_SYSINFO_EHDR
 from harness.agent.guest import Guest
@@ -46,15 +47,52 @@ class Vdso:
 
     def address(self, name: str, version: str) -> int | None:
         """Return the address of the symbol `name` of `version`, None when there is none."""
-        symbols = self._section(".dynsym", SymbolTableSection)
+        symbol = self._symbols.get((name, version))
+        return int(self.base + symbol["st_value"]) if symbol else None
+
+    def function(self, name: str) -> int:
+        """Return the address of the function `name` of version LINUX_2.6.
+
+        Raises:
+            GuestError: the vDSO does not export it.
+        """
+        address = self.address(name, "LINUX_2.6")
+        if address is None:
+            raise GuestError(f"the vDSO has no function {name} of version LINUX_2.6")
+        return address
+
+    @property
+    def exports(self) -> dict[str, set[str]]:
+        """The names of the functions that it exports, by their version."""
+        versions: dict[str, set[str]] = {version: set() for _, version in self._symbols}
+        for (name, version), symbol in self._symbols.items():
+            if symbol["st_info"]["type"] == "STT_FUNC":
+                versions[version].add(name)
+        return versions
+
+    def code(self, name: str, version: str = "LINUX_2.6") -> bytes:
+        """Return the bytes of the function `name`, as many as its symbol says.
+
+        Raises:
+            GuestError: there is no such symbol.
+        """
+        symbol = self._symbols.get((name, version))
+        if not symbol:
+            raise GuestError(f"the vDSO has no function {name} of version {version}")
+        self.elf.stream.seek(symbol["st_value"])
+        return bytes(self.elf.stream.read(symbol["st_size"]))
+
+    @functools.cached_property
+    def _symbols(self) -> dict[tuple[str, str], Symbol]:
+        """Every defined symbol by its name and version."""
         versions = self._section(".gnu.version", GNUVerSymSection)
         names = self._version_names()
-        for place, symbol in enumerate(symbols.iter_symbols()):
+        found = {}
+        for place, symbol in enumerate(self._section(".dynsym", SymbolTableSection).iter_symbols()):
             index = versions.get_symbol(place)["ndx"]
-            known = isinstance(index, int) and names.get(index & _HIDDEN) == version
-            if symbol.name == name and known and symbol["st_shndx"] != "SHN_UNDEF":
-                return int(self.base + symbol["st_value"])
-        return None
+            if isinstance(index, int) and symbol["st_shndx"] != "SHN_UNDEF":
+                found[symbol.name, names.get(index & _HIDDEN, "")] = symbol
+        return found
 
     def _version_names(self) -> dict[int, str]:
         definitions = self._section(".gnu.version_d", GNUVerDefSection)

@@ -66,6 +66,14 @@ ERRATA = (
         says="TCG lets compatibility-mode SYSENTER through on AMD models; a processor raises #UD",
         source="measured with QEMU 7.2; target/i386/tcg/translate.c, fixed in 8.1",
     ),
+    Erratum(
+        entry=SYSENTER,
+        applies=lambda s: s.accelerator == "tcg" and not s.cpu.sep,
+        says="TCG executes SYSENTER on models without it: #GP where the kernel has not set it up, "
+        "and through where it has; a processor raises #UD",
+        source="measured with QEMU 7.2 on 6.1/i386 and 6.1/x86_64; "
+        "target/i386/tcg/decode-new.c.inc checks the mode alone",
+    ),
 )
 
 
