@@ -124,3 +124,8 @@ def find_entry_path(name: str) -> EntryPath:
 def entry_paths_of(abi: Abi) -> tuple[EntryPath, ...]:
     """Return the entry paths that code of `abi` can execute, in the executor's order."""
     return tuple(path for path in ENTRY_PATHS.values() if path.abi is abi)
+
+
+def entry_names_taking(table: Abi) -> tuple[str, ...]:
+    """Return the names of the entry paths that take the system-call numbers of `table`."""
+    return tuple(path.name for path in ENTRY_PATHS.values() if path.table is table)
