@@ -6,15 +6,16 @@ with two halves of a number, arch/x86/kernel/sys_ia32.c; fs/read_write.c, fs/ope
 """
 
 from dataclasses import dataclass
-from errno import ECHILD, EINVAL, ENOSYS, ESRCH
+from errno import ECHILD, EFAULT, EINVAL, ENOSYS, ESRCH
 from mmap import MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
 from os import O_RDONLY, O_RDWR, SEEK_CUR, SEEK_END, SEEK_SET
+from signal import SIGSEGV
 
 import pytest
 
 from harness.arch import I386
-from harness.entry import entry_names_taking
-from harness.landscape import EDGE
+from harness.entry import entry_names_taking, entry_paths_of
+from harness.landscape import EDGE, HOLE
 
 MAP_FIXED = 0x10
 PAGE = 4096
@@ -39,6 +40,8 @@ MAPPINGS = (
     Mapping(WHERE + 0x7000, 3 * PAGE, PROT_EXEC, MAP_PRIVATE | MAP_FIXED, 1, "--xp"),
 )
 TAKING_I386 = entry_names_taking(I386)
+INT80_AND_LANDING_PAD = b"\xcd\x80\x5d\x5a"
+"""Where fast calls come back to, in the middle: int $0x80, pop ebp, pop edx."""
 GARBAGE = 0xBAD0_F00D_0000_0000
 UPPER_HALVES = (0, 1 << 32, 1 << 63, GARBAGE, 0xFFFF_FFFF_0000_0000)
 
@@ -121,6 +124,23 @@ def test_a_long_is_its_whole_register(guest, entry, memory_file):
     assert guest.call(entry, "lseek", memory_file, 5 << 32, SEEK_SET).value == 5 << 32
     assert guest.call(entry, "lseek", memory_file, 0, SEEK_END).value == 3 << 32
     assert guest.call(entry, "read", 0, EDGE.end - 16, 1 << 32 | 1).value == 16
+
+
+@pytest.mark.claim(22)
+@pytest.mark.claim(24)
+@pytest.mark.claim(45)
+@pytest.mark.entries("sysenter", "syscall32")
+@pytest.mark.parametrize(
+    "stack", [0, HOLE, 0xC000_0000, 0xBFFF_FFFE, 0xFFFF_F000, 0xFFFF_FFFC, 0xFFFF_FFFE], ids=hex
+)
+def test_a_sixth_argument_on_a_stack_that_cannot_be_read_is_efault(guest, entry, stack):
+    at = entry_paths_of(entry.abi).index(entry)
+    seen = guest.probe(entry.abi, "stack_argument", at, stack)
+    assert seen["eax"] == (1 << 32) - EFAULT
+    assert (seen["signal"], seen["esp"], seen["ebp"]) == (SIGSEGV, stack, 0)
+    assert [seen[name] for name in ("ebx", "esi", "edi")] == [0o123, 0xC0DE05, 0xC0DE06]
+    assert seen["instructions"].to_bytes(4, "little") == INT80_AND_LANDING_PAD
+    assert seen["umask"] == 0o22, "the call was made all the same"
 
 
 def test_a_negative_offset_keeps_its_sign(guest, entry, numbered_pages):

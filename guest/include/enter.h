@@ -17,6 +17,10 @@ void prepare_to_enter(const uptr *stack);
 /* One call through ENTRY_...; other registers hold their defaults. The result is a register's. */
 long enter(u32 entry, long nr, long a, long b, long c, long d, long e, long f);
 
+/* The same in two steps, between which `before` may be changed. */
+void lay_out_call(u32 entry, long nr, long a, long b, long c, long d, long e, long f);
+long make_call(u32 entry);
+
 /* Where that entry path comes back to: the address after its instruction. */
 uptr landing_of(u32 entry);
 

@@ -32,7 +32,7 @@ uptr landing_of(u32 entry)
 	return landed[entry];
 }
 
-long enter(u32 entry, long nr, long a, long b, long c, long d, long e, long f)
+void lay_out_call(u32 entry, long nr, long a, long b, long c, long d, long e, long f)
 {
 	const long arguments[] = { a, b, c, d, e, f };
 
@@ -42,6 +42,16 @@ long enter(u32 entry, long nr, long a, long b, long c, long d, long e, long f)
 		before[argument_registers[entry][i]] = (uptr)arguments[i];
 	before[0] = (uptr)nr;
 	before[7] = (uptr)(call_stack + sizeof(call_stack) - 64);
+}
+
+long make_call(u32 entry)
+{
 	entries[entry]();
 	return (long)after[0];
+}
+
+long enter(u32 entry, long nr, long a, long b, long c, long d, long e, long f)
+{
+	lay_out_call(entry, nr, a, b, c, d, e, f);
+	return make_call(entry);
 }
