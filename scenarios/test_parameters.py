@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from errno import ECHILD, EFAULT, EINVAL, ENOSYS, ESRCH
 from mmap import MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
 from os import O_RDONLY, O_RDWR, SEEK_CUR, SEEK_END, SEEK_SET
-from signal import SIGSEGV
+from signal import SIGCHLD, SIGSEGV
 
 import pytest
 
 from harness.arch import I386
 from harness.entry import entry_names_taking, entry_paths_of
-from harness.landscape import EDGE, HOLE
+from harness.landscape import ARENA, EDGE, HOLE
 
+CLONE_VM, CLONE_VFORK, CLONE_PARENT_SETTID, CLONE_CHILD_SETTID = (
+    *(0x100, 0x4000, 0x10_0000, 0x100_0000),
+)
 MAP_FIXED = 0x10
 PAGE = 4096
 WHERE = 0x2E00_0000
@@ -124,6 +127,20 @@ def test_a_long_is_its_whole_register(guest, entry, memory_file):
     assert guest.call(entry, "lseek", memory_file, 5 << 32, SEEK_SET).value == 5 << 32
     assert guest.call(entry, "lseek", memory_file, 0, SEEK_END).value == 3 << 32
     assert guest.call(entry, "read", 0, EDGE.end - 16, 1 << 32 | 1).value == 16
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_clone_takes_its_pointers_in_the_order_of_its_table(guest, entry, place):
+    pointers = [ARENA.start + 0x100, ARENA.start + 0x200]
+    for pointer in pointers:
+        guest.write(entry.abi, pointer, bytes(4))
+    parents, childs = pointers
+    tail = (0, childs) if entry.table is I386 else (childs, 0)
+    flags = CLONE_VM | CLONE_VFORK | (CLONE_PARENT_SETTID, CLONE_CHILD_SETTID)[place]
+    child = guest.call(entry, "clone", flags | SIGCHLD, 0, parents, *tail).value
+    seen = [int.from_bytes(guest.read(entry.abi, pointer, 4), "little") for pointer in pointers]
+    assert child > 1
+    assert seen == ([child, 0], [0, child])[place]
 
 
 @pytest.mark.claim(22)

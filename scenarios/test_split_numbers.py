@@ -107,7 +107,7 @@ def test_fadvise64_64_looks_at_both_halves_of_both_numbers(guest, entry, file):
     no_advice, normal = 99, 0
     expected = {
         (LOW, HIGH, LOW, HIGH, normal): 0,
-        (0, NEGATIVE, 1, 0, normal): 0,
+        (NEGATIVE, 0, 1, 0, normal): 0,
         (0, 0, NEGATIVE, 0, normal): 0,
         (0, 0, 0, NEGATIVE, normal): -EINVAL,
         (0, 0, 0, 0, no_advice): -EINVAL,
@@ -120,7 +120,7 @@ def test_fadvise64_takes_a_whole_offset_and_half_a_length(guest, entry, file):
     no_advice, normal = 99, 0
     expected = {
         (LOW, HIGH, 0x7FFF_FFFF, normal): 0,
-        (0, NEGATIVE, 1, normal): 0,
+        (NEGATIVE, 0, 1, normal): 0,
         (0, 0, 1, no_advice): -EINVAL,
         (normal, normal, no_advice, normal): 0,
     }
