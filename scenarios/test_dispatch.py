@@ -11,7 +11,7 @@ import pytest
 
 from harness.agent.calls import Call
 from harness.arch import I386, X86_64
-from harness.entry import entry_names_taking
+from harness.entry import SYSCALL, entry_names_taking
 from harness.landscape import ARENA
 from harness.syscalls import read_answers, read_groups
 
@@ -24,6 +24,7 @@ NEVER_COMES_BACK = {
 PAST = 600
 """How far past the table is looked; the numbers of x32 lie there."""
 
+PRIVATE_ANONYMOUS = 0x22
 X32 = 0x4000_0000
 X32_FIRST = 512
 X32_NAMES = (
@@ -68,6 +69,7 @@ def without_what_is_not_configured(said):
 
 
 @pytest.mark.claim(1)
+@pytest.mark.claim(18)
 def test_a_number_leads_to_its_call(guest, entry):
     assert guest.call(entry, "getppid").value == 1
 
@@ -183,6 +185,14 @@ def test_a_call_is_there_from_its_release_on(guest, entry, name):
 def test_int80_from_64_bit_code_takes_32_bit_numbers(guest, entry):
     getpid = 20  # writev in the 64-bit table, which would be EBADF here
     assert guest.call(entry, getpid, -1).value == guest.call(entry, "gettid").value
+
+
+@pytest.mark.entries("int80_64")
+def test_a_call_is_a_32_bit_one_only_while_it_lasts(guest, entry):
+    for _ in range(3):
+        low = guest.call(entry, "mmap2", 0, 4096, 1, PRIVATE_ANONYMOUS, -1, 0).value
+        high = guest.call(SYSCALL, "mmap", 0, 4096, 1, PRIVATE_ANONYMOUS, -1, 0).value
+        assert 0 < low < 1 << 32 < high
 
 
 @pytest.mark.claim(6)

@@ -9,6 +9,7 @@ from errno import EBADF, EFAULT, ENOSYS
 
 import pytest
 
+from harness.agent.arguments import Buffer
 from harness.agent.calls import Call
 from harness.agent.vdso import read_vdso
 from harness.entry import entry_paths_of
@@ -63,6 +64,13 @@ def test_flags_come_back_from_every_kind_of_call(guest, entry, kind):
 def test_what_is_no_programs_to_set_stays_as_the_kernel_has_it(guest, entry):
     said = guest.call(entry, "getppid", flags=NOT_A_PROGRAMS)
     assert hex(said.after["flags"] & ~entry.may_change_flags) == hex(PLAIN)
+
+
+def test_a_programs_flags_do_not_steer_the_kernel(guest, entry):
+    plain = guest.call(entry, "uname", Buffer(400))
+    said = {flag: guest.call(entry, "uname", Buffer(400), flags=PLAIN | flag) for flag in EACH}
+    other = {hex(f): o for f, o in said.items() if (o.value, o.memory) != (0, plain.memory)}
+    assert other == {}
 
 
 @pytest.mark.needs(since="5.5")

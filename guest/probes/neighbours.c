@@ -4,7 +4,8 @@
  * each other in turn; each sleeps in a call that it made through an entry path.
  *
  * Takes:  the entry path; the flags of the first process; the flags of the second.
- * Asks:   does each find after every call what it had before? For each process: which flags
+ * Asks:   does the second inherit what the first has? does each find after every call what it had
+ *         before? For each: which flags
  *         ever differed, which segments (1 ds, 2 es, 4 fs, 8 gs); in how many rounds a word at a
  *         base of fs or gs did, and the x87 and SSE registers.
  * Known:  CVE-2006-5755, CVE-2006-5173 (NT, AC leak to another task).
@@ -15,6 +16,8 @@
 #include "report.h"
 
 #define ROUNDS 20
+#define NR_set_thread_area_i386 243
+#define USABLE_PAGES 0x51 /* flags of a descriptor: 32 bits, counted in pages, usable */
 #define VECTOR_BYTES 512
 #define MXCSR 24
 #define X87_REGISTERS 32
@@ -22,7 +25,6 @@
 #define XMM_REGISTERS 160
 
 #ifdef __x86_64__
-#define NR_set_thread_area 243 /* of the i386 table */
 #define NR_arch_prctl 158
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
@@ -30,7 +32,6 @@
 #define FXSAVE "fxsave64 %0"
 #define FXRSTOR "fxrstor64 %0"
 #else
-#define NR_set_thread_area 243
 #define VECTOR_END 288
 #define FXSAVE "fxsave %0"
 #define FXRSTOR "fxrstor %0"
@@ -52,33 +53,31 @@ static u32 gs_word[2] = { 0x65650000, 0x65650001 };
 
 _Noreturn void c_main(const uptr *stack);
 
-/* A descriptor in the thread's own area, that of set_thread_area(2); returns its selector. */
-static u16 add_segment(uptr base)
+/* One of the thread's own descriptors, a free one at first; returns its selector. */
+static u16 own_descriptor(u32 which, uptr base)
 {
-	static u32 description[4];
-	long error;
+	static u32 numbers[] = { 0xffffffff, 0xffffffff, 0xffffffff };
+	static u32 description[4]; /* below 4 GiB, where int $0x80 can be given its address */
+	int error;
 
-	description[0] = 0xffffffff;
+	description[0] = numbers[which];
 	description[1] = (u32)base;
 	description[2] = 0xfffff;
-	description[3] = 0x51; /* 32 bits, counted in pages, usable */
-#ifdef __x86_64__
+	description[3] = USABLE_PAGES;
 	__asm__ volatile("int $0x80"
 			 : "=a"(error)
-			 : "a"(NR_set_thread_area), "b"(description)
+			 : "a"(NR_set_thread_area_i386), "b"((u32)(uptr)description)
 			 : "memory");
-#else
-	error = sys1(NR_set_thread_area, description);
-#endif
-	if ((int)error)
+	if (error)
 		die(1);
+	numbers[which] = description[0];
 	return (u16)(description[0] << 3 | 3);
 }
 
 #ifdef __x86_64__
 static void own_segments(u32 who)
 {
-	u16 ds = add_segment(0), es = who ? ds : add_segment(0);
+	u16 ds = own_descriptor(who, 0), es = own_descriptor(2, 0);
 
 	__asm__ volatile("movw %0, %%ds; movw %1, %%es" ::"r"(ds), "r"(es));
 	sys2(NR_arch_prctl, ARCH_SET_FS, &fs_word[who]);
@@ -87,13 +86,12 @@ static void own_segments(u32 who)
 #else
 static void own_segments(u32 who)
 {
-	u16 flat = add_segment(0), fs = add_segment((uptr)&fs_word[who]);
-	u16 gs = add_segment((uptr)&gs_word[who]);
+	u16 usual_es = (u16)first_registers[REG_ES];
+	u16 flat = own_descriptor(0, 0), fs = own_descriptor(1, (uptr)&fs_word[who]);
+	u16 gs = own_descriptor(2, (uptr)&gs_word[who]), es = who ? usual_es : flat;
 
-	__asm__ volatile("movw %0, %%ds" ::"r"(flat));
-	if (!who)
-		__asm__ volatile("movw %0, %%es" ::"r"(flat));
-	__asm__ volatile("movw %0, %%fs; movw %1, %%gs" ::"r"(fs), "r"(gs));
+	__asm__ volatile("movw %0, %%ds; movw %1, %%es; movw %2, %%fs; movw %3, %%gs" ::"r"(flat),
+			 "r"(es), "r"(fs), "r"(gs));
 }
 #endif
 
@@ -144,11 +142,21 @@ static u64 segments_that_differ(const struct segments *a, const struct segments 
 	       (a->gs != b->gs) << 3;
 }
 
+/* What differs since `was`, and since the vector registers were loaded. */
+static void compare(const struct segments *was, struct difference *seen)
+{
+	struct segments is = look_at_segments();
+
+	seen->segments |= segments_that_differ(was, &is);
+	seen->bases += was->fs_word != is.fs_word || was->gs_word != is.gs_word;
+	seen->vectors += vectors_differ();
+}
+
 /* One turn: sleep in read() until the neighbour writes. */
 static void wait_for(int fd, u32 entry, long nr_read, u64 flags, struct difference *seen)
 {
 	static u8 byte;
-	struct segments segments_before = look_at_segments(), segments_after;
+	struct segments was = look_at_segments();
 
 	lay_out_call(entry, nr_read, fd, (long)(uptr)&byte, 1, 0, 0, 0);
 	before[REG_FLAGS] = flags;
@@ -156,12 +164,28 @@ static void wait_for(int fd, u32 entry, long nr_read, u64 flags, struct differen
 	if ((int)make_call(entry) != 1)
 		die(2);
 	__asm__ volatile(FXSAVE : "=m"(vector_after));
-	segments_after = look_at_segments();
 	seen->flags |= after[REG_FLAGS] ^ flags;
-	seen->segments |= segments_that_differ(&segments_before, &segments_after);
-	seen->bases += segments_before.fs_word != segments_after.fs_word ||
-		       segments_before.gs_word != segments_after.gs_word;
-	seen->vectors += vectors_differ();
+	compare(&was, seen);
+}
+
+/* Make the second process: what of the first one's does it find otherwise? */
+static u32 divide(struct difference *inherited)
+{
+	struct segments was;
+	u32 is_child;
+
+	own_segments(0);
+	own_vectors(0);
+	was = look_at_segments();
+	__asm__ volatile(FXRSTOR ::"m"(vector));
+	is_child = sys0(NR_fork) == 0;
+	__asm__ volatile(FXSAVE : "=m"(vector_after));
+	if (is_child) {
+		compare(&was, inherited);
+		own_segments(1);
+		own_vectors(1);
+	}
+	return is_child;
 }
 
 static long number_of_read(u32 entry)
@@ -185,9 +209,7 @@ _Noreturn void c_main(const uptr *stack)
 	prepare_to_enter(stack);
 	sys2(NR_pipe2, to[0], 0);
 	sys2(NR_pipe2, to[1], 0);
-	who = sys0(NR_fork) == 0;
-	own_segments(who);
-	own_vectors(who);
+	who = divide(&seen[2]);
 	for (u32 round = 0; round < ROUNDS; round++) {
 		if (!who)
 			sys3(NR_write, to[1][1], "x", 1);
@@ -207,5 +229,8 @@ _Noreturn void c_main(const uptr *stack)
 	report("bases of the second", seen[1].bases);
 	report("vectors of the first", seen[0].vectors);
 	report("vectors of the second", seen[1].vectors);
+	report("segments inherited", seen[2].segments);
+	report("bases inherited", seen[2].bases);
+	report("vectors inherited", seen[2].vectors);
 	die(0);
 }
