@@ -45,6 +45,11 @@ class EntryPath:
         """The register that carries the system-call number in and the result out."""
         return self.abi.registers[0]
 
+    @property
+    def place(self) -> int:
+        """Its place among the entry paths of its ABI: what C calls ENTRY_NAME."""
+        return entry_paths_of(self.abi).index(self)
+
     def __str__(self) -> str:
         """Return the name, which is what reports and test identifiers show."""
         return self.name

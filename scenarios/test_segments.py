@@ -12,12 +12,12 @@ import pytest
 
 from harness.agent.arguments import Buffer
 from harness.arch import ARCH_I386, I386
-from harness.entry import entry_names_taking, entry_paths_of
+from harness.entry import entry_names_taking
 from harness.landscape import ARENA, HOLE
 from harness.wire import SEGMENTS
 
 PLAIN, IDENTIFICATION = 0x202, 0x200000
-ALL = 0x244CD5 & ~0x202
+ALL = 0x24_4CD5
 """ID, AC, NT, DF and what arithmetic sets."""
 DS_AND_ES = 3
 SET_GS, SET_FS, GET_FS, GET_GS = 0x1001, 0x1002, 0x1003, 0x1004
@@ -39,9 +39,9 @@ def test_segment_registers_come_back_as_they_were(guest, entry):
 
 @pytest.mark.claim(26)
 @pytest.mark.parametrize("flags", [0, ALL], ids=["plain", "all"])
-def test_sleeping_in_a_call_processes_keep_what_is_theirs(guest, entry, flags):
-    at = entry_paths_of(entry.abi).index(entry)
-    seen = guest.probe(entry.abi, "neighbours", at, PLAIN | flags, PLAIN | IDENTIFICATION)
+def test_processes_keep_what_is_theirs_while_they_wait_in_a_call(guest, entry, flags):
+    flags = (PLAIN | flags, PLAIN | IDENTIFICATION)
+    seen = guest.probe(entry.abi, "neighbours", entry.place, *flags)
     by_sysexit = guest.identity.arch is ARCH_I386 and entry.name in {"sysenter", "kernel_vsyscall"}
     segments = DS_AND_ES if by_sysexit else 0
     for who in ("the first", "the second"):
