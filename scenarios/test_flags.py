@@ -49,9 +49,9 @@ def test_each_flag_comes_back_as_it_was(guest, entry):
     assert changed == {}
 
 
-@pytest.mark.parametrize("kind", CALLS)
-def test_flags_come_back_from_every_kind_of_call(guest, entry, kind):
-    assert changed_flags(guest.call(entry, *CALLS[kind], flags=PLAIN | ALL)) == 0
+def test_flags_come_back_from_every_kind_of_call(guest, entry):
+    said = {kind: guest.call(entry, *call, flags=PLAIN | ALL) for kind, call in CALLS.items()}
+    assert {kind: outcome for kind, outcome in said.items() if changed_flags(outcome)} == {}
 
 
 def test_what_is_no_programs_to_set_stays_as_the_kernel_has_it(guest, entry):

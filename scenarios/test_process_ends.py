@@ -20,17 +20,15 @@ def test_a_few_instructions_say_hello_and_end(guest, entry, name):
     number = guest.table(entry).number(name)
     assert guest.probe(entry.abi, "hello", entry.place, number, 0) == {"hello": 1}
     path = f"/probes/hello.{entry.abi}"
-    for status in (0x8E, 0x1_2345_67FF):
-        argv = [path, f"{entry.place:x}", f"{number:x}", f"{status & entry.abi.mask:x}"]
-        end, output, _ = guest.execute(argv)
-        assert (end.status, output) == (status & 0xFF, b"hello 0000000000000001\n")
+    argv = [path, f"{entry.place:x}", f"{number:x}", "2345678e"]
+    end, output, _ = guest.execute(argv)
+    assert (end.status, output) == (0x8E, b"hello 0000000000000001\n")
 
 
 @pytest.mark.claim(17)
 @pytest.mark.parametrize("name", ["fork", "clone"])
-@pytest.mark.parametrize("flags", [PLAIN, PLAIN | ALL], ids=hex)
-def test_a_child_finds_the_registers_that_its_parent_has(guest, entry, name, flags):
-    number = guest.table(entry).number(name)
+def test_a_child_finds_the_registers_that_its_parent_has(guest, entry, name):
+    number, flags = guest.table(entry).number(name), PLAIN | ALL
     seen = guest.probe(entry.abi, "forked", entry.place, number, SIGCHLD, flags)
     assert (seen["waited"], seen["childs result"], seen["status"]) == (1, 0, 17 << 8)
     assert seen["child"] > 1
