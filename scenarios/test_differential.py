@@ -4,12 +4,16 @@
 Each program is carried out through every entry path of the kernel, of both ABIs, from the same
 state. What differs is made as small as it can be before it is shown.
 
-Source: arch/x86/entry/common.c (6.1); the calls are such whose arguments are laid out alike in
-both ABIs.
+The calls are such whose arguments both ABIs lay out alike, that none waits in, and that change
+nothing which cannot be put back.
+
+Source: arch/x86/entry/common.c (6.1).
 """
 
 from dataclasses import dataclass
-from os import F_OK, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, R_OK
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN
+from mmap import PROT_READ, PROT_WRITE
+from os import F_OK, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, R_OK
 
 import pytest
 from hypothesis import given, settings
@@ -20,11 +24,12 @@ from harness.agent.program import Program
 from harness.entry import ENTRY_PATHS
 from harness.landscape import ARENA, EDGE, HOLE, NO_ACCESS, READ_ONLY
 
-TEXTS = b"/\0/dev/zero\0/proc/version\0/no/such\0/proc/self/exe\0/tmp/written\0name\0"
+TEXTS = b"/\0/dev/zero\0/proc/version\0/no/such\0/proc/self/cwd\0/tmp/written\0name\0"
 """What lies at the start of the arena."""
 WORK = ARENA.start + 0x400
 WORK_BYTES = 0x400
 EDGE_BYTES = 64
+PR_SET_NAME = 15
 FIRST_FREE, LAST_FREE = 3, 900
 """Descriptors that a program may leave behind."""
 FLAGS = (0x202, 0x202 | 0x400, 0x202 | 0x4000, 0x202 | 0x40000, 0x202 | 0x200000)
@@ -72,6 +77,7 @@ descriptors = st.sampled_from([0, 3, 4, 5, 6, 2**31 - 1, -1])
 sizes = st.sampled_from([0, 1, 4, 8, 16, 255, 512])
 small = st.integers(-2, 9)
 whence = st.integers(0, 5)
+priorities = st.sampled_from([0, 1, 3, -1])
 pages = st.sampled_from([EDGE.start, EDGE.end, READ_ONLY.start, NO_ACCESS.start, HOLE, 1])
 
 ARGUMENTS = {
@@ -87,8 +93,8 @@ ARGUMENTS = {
     "pwrite64": (descriptors, readable, sizes, st.integers(0, 600), st.just(0)),
     "lseek": (descriptors, st.integers(-9, 600), whence),
     "ftruncate": (descriptors, st.integers(0, 600)),
-    "fcntl": (descriptors, st.integers(0, 4), st.sampled_from([0, 1, 7, O_NONBLOCK])),
-    "ioctl": (descriptors, st.sampled_from([0x541B, 0x5421, 0x5450, 0x5451, 0]), writable),
+    "fcntl": (descriptors, st.integers(0, 2), st.sampled_from([0, 1, 7])),
+    "ioctl": (descriptors, st.sampled_from([0x541B, 0x5450, 0x5451, 0]), writable),
     "pipe2": (writable, st.sampled_from([O_NONBLOCK, O_NONBLOCK | O_CLOEXEC, -1])),
     "eventfd2": (small, st.sampled_from([O_NONBLOCK, 1 | O_NONBLOCK, -1])),
     "poll": (readable, st.integers(0, 2), st.just(0)),
@@ -99,22 +105,22 @@ ARGUMENTS = {
     "umask": (st.sampled_from([0, 0o22, 0o777, -1]),),
     "uname": (writable,),
     "getrandom": (writable, st.just(0), small),
-    "getpriority": (small, st.just(0)),
-    "setpriority": (small, st.just(0), st.integers(-30, 30)),
+    "getpriority": (priorities, st.just(0)),
+    "setpriority": (priorities, st.just(0), st.integers(-30, 30)),
     "prctl": (st.sampled_from([3, 15, 16, 21, 39, 0]), writable, st.just(0), st.just(0)),
     "mprotect": (pages, sizes, st.sampled_from([1, 3, 8])),
     "madvise": (pages, sizes, st.sampled_from([0, 1, 99])),
     "mincore": (pages, sizes, writable),
     "msync": (pages, sizes, st.integers(0, 8)),
     "munmap": (pages.filter(lambda page: page % 4096 or page == HOLE), sizes),
-    "flock": (descriptors, small),
+    "flock": (descriptors, st.sampled_from([0, LOCK_SH | LOCK_NB, LOCK_EX | LOCK_NB, LOCK_UN])),
     "fsync": (descriptors,),
     "fchmod": (descriptors, st.sampled_from([0o600, 0o777])),
     "sendfile": (descriptors, descriptors, st.just(0), sizes),
     "sched_get_priority_max": (small,),
     "getpgid": (st.sampled_from([-1, 2**31 - 1]),),
     "personality": (st.just(0xFFFF_FFFF),),
-    "timerfd_create": (small, st.sampled_from([0, O_NONBLOCK, 1])),
+    "timerfd_create": (small, st.sampled_from([O_NONBLOCK, 1])),
     "restart_syscall": (),
     "vserver": (small, small, small, small, small, small),
 }
@@ -139,15 +145,18 @@ def restore(program, entry, table):
     call("close_range", FIRST_FREE, LAST_FREE, 0)
     call("open", place(b"/dev/zero"), O_RDONLY)
     call("dup2", FIRST_FREE, 0)
-    call("close", FIRST_FREE)
+    call("open", place(b"/tmp/written"), O_RDWR | O_TRUNC)
+    call("close_range", FIRST_FREE, LAST_FREE, 0)
     call("chdir", place(b"/"))
     call("umask", 0o22)
     call("setpriority", 0, 0, 0)
-    call("mprotect", EDGE.start, EDGE.size_bytes, 3)
-    call("mprotect", READ_ONLY.start, READ_ONLY.size_bytes, 1)
-    call("mprotect", NO_ACCESS.start, NO_ACCESS.size_bytes, 0)
-    call("prctl", 15, place(b"name"), 0, 0)
+    call("mprotect", EDGE.start, EDGE.size_bytes, PROT_READ | PROT_WRITE)
     program.write(EDGE.end - EDGE_BYTES, bytes(EDGE_BYTES))
+    for region, protection in ((READ_ONLY, PROT_READ), (NO_ACCESS, 0)):
+        call("mprotect", region.start, region.size_bytes, PROT_READ | PROT_WRITE)
+        program.fill(region.start, WORK_BYTES, 0)
+        call("mprotect", region.start, region.size_bytes, protection)
+    call("prctl", PR_SET_NAME, place(b"name"), 0, 0)
     return program.length
 
 
@@ -177,7 +186,13 @@ def entries(guest):
 def test_programs_of_random_calls_are_answered_alike_through_every_door(guest, entries):
     reference, *others = entries
 
-    @settings(max_examples=60, derandomize=True, database=None, deadline=None)
+    @settings(
+        max_examples=60,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+    )
     @given(program=st.lists(steps, min_size=1, max_size=10))
     def agree(program):
         expected = carry_out(guest, reference, program)
