@@ -15,10 +15,8 @@
 #include "enter.h"
 #include "numbers.h"
 #include "report.h"
+#include "vectors.h"
 
-#define VECTOR_BYTES 512
-#define X87_REGISTERS 32
-#define XMM_REGISTERS 160
 #define FLAGS 0x244ed7 /* ID, AC, NT, DF and what arithmetic sets */
 #define NR_set_thread_area_i386 243
 #define OWN_DESCRIPTORS 3
@@ -30,14 +28,8 @@
 #define ARCH_SET_FS 0x1002
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
-#define VECTOR_END 416
-#define FXSAVE "fxsave64 %0"
-#define FXRSTOR "fxrstor64 %0"
 #else
 #define ENTRY ENTRY_INT80
-#define VECTOR_END 288
-#define FXSAVE "fxsave %0"
-#define FXRSTOR "fxrstor %0"
 #endif
 
 static u8 vector[VECTOR_BYTES] __attribute__((aligned(16)));
@@ -73,9 +65,10 @@ static void fill_vectors(void)
 {
 	__asm__ volatile(FXSAVE : "=m"(vector));
 	memset(vector + X87_REGISTERS, 0xa5, VECTOR_END - X87_REGISTERS);
-	vector[0] = 0x3f; /* another precision */
-	vector[4] = 0xff; /* no register is empty */
-	vector[25] = 0x7f; /* another rounding */
+	vector[CONTROL_WORD] = 0x3f; /* which hides other exceptions than at the start */
+	vector[CONTROL_WORD + 1] = 0x0f; /* another precision and rounding */
+	vector[TAG_WORD] = 0xff; /* no register is empty */
+	vector[MXCSR + 1] = 0x7f; /* another rounding */
 	__asm__ volatile(FXRSTOR ::"m"(vector));
 }
 
@@ -118,9 +111,9 @@ static void report_vectors(void)
 		x87 += vector[i] != 0;
 	for (u32 i = XMM_REGISTERS; i < VECTOR_END; i++)
 		xmm += vector[i] != 0;
-	report("fcw", *(u16 *)(void *)vector);
-	report("ftw", vector[4]);
-	report("mxcsr", *(u32 *)(void *)(vector + 24));
+	report("fcw", *(u16 *)(void *)(vector + CONTROL_WORD));
+	report("ftw", vector[TAG_WORD]);
+	report("mxcsr", *(u32 *)(void *)(vector + MXCSR));
 	report("x87 bytes", x87);
 	report("xmm bytes", xmm);
 }

@@ -5,36 +5,24 @@
  *
  * Takes:  the entry path; the flags of the first process; the flags of the second.
  * Asks:   does the second inherit what the first has? does each find after every call what it had
- *         before? For each: which flags
- *         ever differed, which segments (1 ds, 2 es, 4 fs, 8 gs); in how many rounds a word at a
- *         base of fs or gs did, and the x87 and SSE registers.
+ *         before? For each: which flags ever differed, which segments (1 ds, 2 es, 4 fs, 8 gs); in
+ *         how many rounds a word at a base of fs or gs did, and the x87 and SSE registers.
  * Known:  CVE-2006-5755, CVE-2006-5173 (NT, AC leak to another task).
  * Source: arch/x86/kernel/process_32.c, process_64.c __switch_to; asm/switch_to.h (6.1)
  */
 #include "enter.h"
 #include "numbers.h"
 #include "report.h"
+#include "vectors.h"
 
 #define ROUNDS 20
 #define NR_set_thread_area_i386 243
 #define USABLE_PAGES 0x51 /* flags of a descriptor: 32 bits, counted in pages, usable */
-#define VECTOR_BYTES 512
-#define MXCSR 24
-#define X87_REGISTERS 32
-#define X87_BYTES 10 /* of 16, the rest is reserved */
-#define XMM_REGISTERS 160
 
 #ifdef __x86_64__
 #define NR_arch_prctl 158
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
-#define VECTOR_END 416
-#define FXSAVE "fxsave64 %0"
-#define FXRSTOR "fxrstor64 %0"
-#else
-#define VECTOR_END 288
-#define FXSAVE "fxsave %0"
-#define FXRSTOR "fxrstor %0"
 #endif
 
 struct difference {
@@ -111,9 +99,9 @@ static void own_vectors(u32 who)
 	__asm__ volatile(FXSAVE : "=m"(vector));
 	for (u32 i = X87_REGISTERS; i < VECTOR_END; i++)
 		vector[i] = (u8)(i * 7 + who * 0x55 + 1);
-	vector[0] = who ? 0x7f : 0x3f; /* precision of the control word's lower byte */
-	vector[1] = who ? 0x0b : 0x07;
-	vector[4] = 0xff; /* none is empty */
+	vector[CONTROL_WORD] = who ? 0x7f : 0x3f;
+	vector[CONTROL_WORD + 1] = who ? 0x0b : 0x07; /* precision and rounding */
+	vector[TAG_WORD] = 0xff; /* none is empty */
 	vector[MXCSR] = who ? 0x80 : 0xc0;
 	vector[MXCSR + 1] = who ? 0x3f : 0x7f;
 }
@@ -129,7 +117,7 @@ static u32 bytes_differ(u32 start, u32 bytes)
 
 static u32 vectors_differ(void)
 {
-	u32 count = bytes_differ(0, 5) + bytes_differ(MXCSR, 4);
+	u32 count = bytes_differ(CONTROL_WORD, 5) + bytes_differ(MXCSR, 4);
 
 	for (u32 i = 0; i < 8; i++)
 		count += bytes_differ(X87_REGISTERS + 16 * i, X87_BYTES);
