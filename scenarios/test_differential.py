@@ -11,7 +11,7 @@ Source: arch/x86/entry/common.c (6.1).
 """
 
 from dataclasses import dataclass
-from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN
+from fcntl import LOCK_NB, LOCK_SH, LOCK_UN
 from mmap import PROT_READ, PROT_WRITE
 from os import F_OK, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, R_OK
 
@@ -113,7 +113,7 @@ ARGUMENTS = {
     "mincore": (pages, sizes, writable),
     "msync": (pages, sizes, st.integers(0, 8)),
     "munmap": (pages.filter(lambda page: page % 4096 or page == HOLE), sizes),
-    "flock": (descriptors, st.sampled_from([0, LOCK_SH | LOCK_NB, LOCK_EX | LOCK_NB, LOCK_UN])),
+    "flock": (descriptors, st.sampled_from([0, LOCK_SH | LOCK_NB, LOCK_UN])),
     "fsync": (descriptors,),
     "fchmod": (descriptors, st.sampled_from([0o600, 0o777])),
     "sendfile": (descriptors, descriptors, st.just(0), sizes),
