@@ -47,6 +47,11 @@ class EntryPath:
         """The register that carries the system-call number in and the result out."""
         return self.abi.registers[0]
 
+    @property
+    def place(self) -> int:
+        """Its place among the entry paths of its ABI: what C calls ENTRY_NAME."""
+        return entry_paths_of(self.abi).index(self)
+
     def __str__(self) -> str:
         """Return the name, which is what reports and test identifiers show."""
         return self.name
@@ -157,3 +162,8 @@ def entry_paths_of(abi: Abi) -> tuple[EntryPath, ...]:
 def function_path(abi: Abi) -> EntryPath:
     """Return what calls a function of `abi`: its address goes where a call's number would."""
     return entry_paths_of(abi)[-1]
+
+
+def entry_names_taking(table: Abi) -> tuple[str, ...]:
+    """Return the names of the entry paths that take the system-call numbers of `table`."""
+    return tuple(path.name for path in ENTRY_PATHS.values() if path.table is table)

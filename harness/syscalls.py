@@ -81,3 +81,32 @@ def _read_all(abi: Abi) -> dict[str, tuple[int, KernelVersion]]:
         name: (row["number"], KernelVersion.parse(row["since"]) if "since" in row else _FIRST)
         for name, row in rows.items()
     }
+
+
+@functools.cache
+def read_answers(abi: Abi) -> dict[str, str]:
+    """Return what calls of `abi`, by name, answer to six arguments of -1.
+
+    Returns:
+        The name of an error or a signal, or "OK" for zero or more; calls are missing that would
+        not come back, and those that answer differently in different releases.
+    """
+    said = _read_minus_one()
+    return {
+        name: answer
+        for part in ("both", str(abi))
+        for answer, names in said[part].items()
+        for name in names
+    }
+
+
+def read_groups() -> dict[str, list[str]]:
+    """Return names that a kernel has or has not together, by what it was configured with."""
+    return _read_minus_one()["together"]
+
+
+@functools.cache
+def _read_minus_one() -> dict[str, dict[str, list[str]]]:
+    path = data_dir("kernels") / "syscalls" / "minus_one.toml"
+    rows: dict[str, dict[str, list[str]]] = tomllib.loads(path.read_text(encoding="utf-8"))
+    return rows

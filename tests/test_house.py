@@ -49,7 +49,7 @@ PACKAGE_HOST = re.compile(
 def files() -> Iterator[Path]:
     for folder, folders, names in os.walk(HERE):
         folders[:] = sorted(name for name in folders if is_ours(Path(folder, name)))
-        yield from (Path(folder, name) for name in sorted(names))
+        yield from (Path(folder, name) for name in sorted(names) if name != ".git")
 
 
 def is_ours(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.arch import Abi
-from harness.entry import EntryPath, default_registers, entry_paths_of
+from harness.entry import EntryPath, default_registers
 from harness.errors import DeclarationError
 from harness.suggest import nearest
 from harness.wire import REGISTER_SLOTS, SEGMENTS, Op, Register
@@ -83,8 +83,7 @@ class Call:
         ]
         mask = sum(1 << place for place, _ in given)
         values = struct.pack(f"<{len(given)}{_letter(abi)}", *(value for _, value in given))
-        index = entry_paths_of(abi).index(self.entry)
-        return _CALL.pack(Op.CALL, index, mask) + values
+        return _CALL.pack(Op.CALL, self.entry.place, mask) + values
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that come back twice, and those that do not: the beginning and the end of a process.
+
+Source: kernel/exit.c; kernel/fork.c; arch/x86/kernel/process.c copy_thread (6.1).
+"""
+
+import pytest
+
+PLAIN = 0x202
+ALL = 0x24_4CD5
+"""ID, AC, NT, DF and what arithmetic sets."""
+SIGCHLD = 17
+FLAGS = 1 << 16
+"""The bit of the flags among those of the registers."""
+
+
+@pytest.mark.claim(38)
+@pytest.mark.parametrize("name", ["exit", "exit_group"])
+def test_a_few_instructions_say_hello_and_end(guest, entry, name):
+    number = guest.table(entry).number(name)
+    assert guest.probe(entry.abi, "hello", entry.place, number, 0) == {"hello": 1}
+    path = f"/probes/hello.{entry.abi}"
+    argv = [path, f"{entry.place:x}", f"{number:x}", "2345678e"]
+    end, output, _ = guest.execute(argv)
+    assert (end.status, output) == (0x8E, b"hello 0000000000000001\n")
+
+
+@pytest.mark.claim(17)
+@pytest.mark.parametrize("name", ["fork", "clone"])
+def test_a_child_finds_the_registers_that_its_parent_has(guest, entry, name):
+    number, flags = guest.table(entry).number(name), PLAIN | ALL
+    seen = guest.probe(entry.abi, "forked", entry.place, number, SIGCHLD, flags)
+    assert (seen["waited"], seen["childs result"], seen["status"]) == (1, 0, 17 << 8)
+    assert seen["child"] > 1
+    status = entry.may_change_flags
+    assert hex(seen["differing"] & ~(FLAGS if status else 0)) == "0x0"
+    assert hex(seen["childs flags"] & ~status) == hex(flags & ~status)
