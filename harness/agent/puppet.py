@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process in the guest that an executor holds by its strings: traced, with ptrace(2).
+
+The tracer is an executor, the traced process what `guest/probes/puppet.c` left behind. Every step is a
+call that the executor makes, so that a tracer of either ABI traces a process of either, in Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from harness.agent.arguments import Argument, Buffer
+from harness.agent.calls import Call, Outcome, register_names
+from harness.agent.guest import Guest
+from harness.agent.program import Program
+from harness.arch import ARCH_X86_64, I386, X86_64, Abi
+from harness.entry import INT80, SYSCALL, EntryPath, default_registers, entry_paths_of
+from harness.errors import GuestError
+from harness.landscape import ARENA
+from harness.wire import REGISTER_SLOTS
+
+STAGE_BYTES = 0x10000
+"""How much of the puppet's memory can be written and executed."""
+STACK_OFFSET = 0xF000
+"""Where on the stage the stack pointer stands at a call that does not say otherwise."""
+
+_ALL_CHILDREN = 0x40000000
+_STOPPED = 0x7F
+_ENTRY = struct.Struct("<I")
+_RECORD = struct.Struct(f"<{REGISTER_SLOTS}Q")
+
+
+class Request(IntEnum):
+    """What ptrace(2) can be asked for. Source: include/uapi/linux/ptrace.h, asm/ptrace-abi.h."""
+
+    TRACEME = 0
+    PEEKTEXT = 1
+    PEEKDATA = 2
+    PEEKUSER = 3
+    POKETEXT = 4
+    POKEDATA = 5
+    POKEUSER = 6
+    CONT = 7
+    KILL = 8
+    SINGLESTEP = 9
+    GETREGS = 12
+    SETREGS = 13
+    GETFPREGS = 14
+    SETFPREGS = 15
+    ATTACH = 16
+    DETACH = 17
+    GETFPXREGS = 18
+    SETFPXREGS = 19
+    SYSCALL = 24
+    GET_THREAD_AREA = 25
+    SET_THREAD_AREA = 26
+    ARCH_PRCTL = 30
+    SYSEMU = 31
+    SYSEMU_SINGLESTEP = 32
+    SINGLEBLOCK = 33
+    SETOPTIONS = 0x4200
+    GETEVENTMSG = 0x4201
+    GETSIGINFO = 0x4202
+    SETSIGINFO = 0x4203
+    GETREGSET = 0x4204
+    SETREGSET = 0x4205
+    SEIZE = 0x4206
+    INTERRUPT = 0x4207
+    LISTEN = 0x4208
+    PEEKSIGINFO = 0x4209
+    GETSIGMASK = 0x420A
+    SETSIGMASK = 0x420B
+    GET_SYSCALL_INFO = 0x420E
+
+
+class Option(IntEnum):
+    """What a tracer may want to know besides. Source: include/uapi/linux/ptrace.h."""
+
+    TRACESYSGOOD = 0x1
+    TRACEFORK = 0x2
+    TRACEEXEC = 0x10
+    TRACEEXIT = 0x40
+    TRACESECCOMP = 0x80
+    EXITKILL = 0x100000
+
+
+class Status(int):
+    """How a wait ended, as wait4(2) gives it; shows itself in words."""
+
+    @classmethod
+    def stopped(cls, by: int, event: int = 0) -> Status:
+        """Return the status of a process that `by` stopped: a signal's number, 0x80 for a call."""
+        return cls(event << 16 | by << 8 | _STOPPED)
+
+    @classmethod
+    def exited(cls, code: int) -> Status:
+        """Return the status of a process that ended by itself."""
+        return cls(code << 8)
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether the process is still there."""
+        return self & 0xFF == _STOPPED
+
+    def __repr__(self) -> str:
+        """Return what happened."""
+        number, event = self >> 8 & 0xFF, self >> 16
+        if not self.is_stop:
+            return f"<exited {number}>" if not self & 0x7F else f"<killed by {_name(self & 0x7F)}>"
+        good = "|0x80" if number & 0x80 else ""
+        return f"<stopped by {_name(number & 0x7F)}{good}, event {event}>"
+
+
+CALL_STOP = Status.stopped(signal.SIGTRAP | 0x80)
+"""At a system call's entry or exit, with TRACESYSGOOD."""
+TRAP_STOP = Status.stopped(signal.SIGTRAP)
+"""At an int3, and after a single step."""
+
+LAYOUTS: Mapping[Abi, tuple[str, ...]] = {
+    I386: (
+        *("bx", "cx", "dx", "si", "di", "bp", "ax", "ds", "es", "fs", "gs", "orig_ax"),
+        *("ip", "cs", "flags", "sp", "ss"),
+    ),
+    X86_64: (
+        *("r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8"),
+        *("ax", "cx", "dx", "si", "di", "orig_ax", "ip", "cs", "flags", "sp", "ss"),
+        *("fs_base", "gs_base", "ds", "es", "fs", "gs"),
+    ),
+}
+"""The words of ``struct user_regs_struct`` in their order, by the names of ``struct pt_regs``, which
+are those of both ABIs. Source: arch/x86/include/asm/user_32.h, user_64.h (6.1)."""
+
+
+def plain_name(register: str) -> str:
+    """Return how ``struct pt_regs`` calls a general register: eax and rax are "ax", r8 is "r8"."""
+    return register if register[1:].isdigit() else register[1:]
+
+
+def decode_registers(record: bytes, view: Abi) -> dict[str, int]:
+    """Read a ``struct user_regs_struct`` as programs of `view` have it."""
+    return dict(zip(LAYOUTS[view], words(record, view), strict=True))
+
+
+def encode_registers(values: Mapping[str, int], view: Abi) -> bytes:
+    """Return a ``struct user_regs_struct`` as programs of `view` have it."""
+    return pack((values[name] for name in LAYOUTS[view]), view)
+
+
+def words(record: bytes, view: Abi) -> tuple[int, ...]:
+    """Read bytes as words of `view`."""
+    size = view.bits // 8
+    pieces = (record[at : at + size] for at in range(0, len(record), size))
+    return tuple(int.from_bytes(piece, "little") for piece in pieces)
+
+
+def pack(values: Iterable[int], view: Abi) -> bytes:
+    """Return words of `view` as bytes; negative ones are taken as two's complement."""
+    return b"".join((value & view.mask).to_bytes(view.bits // 8, "little") for value in values)
+
+
+def _places(abi: Abi) -> dict[str, int]:
+    """Where a record of `before` and `after` has each register."""
+    general = set(abi.registers)
+    return {
+        plain_name(name) if name in general else name: place
+        for place, name in register_names(abi).items()
+    }
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Where a puppet's strings are, as its probe says it.
+
+    Attributes:
+        pid: the puppet's.
+        stage: memory that can be written and executed.
+        before: the registers of its next call.
+        after: the registers after its last one.
+        entry: the number of the entry path of its next call.
+        sysinfo: ``AT_SYSINFO``; 0 where there is none.
+        landed: by entry path, the address behind its instruction.
+    """
+
+    pid: int
+    stage: int
+    before: int
+    after: int
+    entry: int
+    sysinfo: int
+    landed: Mapping[str, int]
+
+    @classmethod
+    def of(cls, said: Mapping[str, int]) -> Strings:
+        """Read the probe's report."""
+        own = {name: value for name, value in said.items() if not name.startswith("landed_")}
+        landed = {n.removeprefix("landed_"): v for n, v in said.items() if n not in own}
+        return cls(**own, landed=landed)
+
+
+@contextlib.contextmanager
+def start_puppet(
+    guest: Guest,
+    abi: Abi,
+    tracer: EntryPath | None = None,
+    options: int = Option.TRACESYSGOOD,
+) -> Iterator[Puppet]:
+    """Yield a traced process, which is killed in the end.
+
+    Args:
+        guest: where it will be.
+        abi: its ABI.
+        tracer: the entry path by which it is traced; that of the kernel's own ABI when not given.
+        options: what the tracer wants to know, ORed.
+    """
+    own = SYSCALL if guest.identity.arch is ARCH_X86_64 else INT80
+    puppet = Puppet(guest, tracer or own, abi, options)
+    try:
+        yield puppet
+    finally:
+        if guest.usable:
+            puppet.kill()
+
+
+class Puppet:
+    """One traced process, stopped whenever it can be asked.
+
+    Args:
+        guest: where it is.
+        tracer: the entry path by which the executor of its ABI calls ptrace.
+        abi: the puppet's own.
+        options: what the tracer wants to know, ORed; it dies with its tracer in any case.
+
+    Attributes:
+        abi: its ABI.
+        view: the ABI in whose layout the tracer sees registers.
+        strings: where everything is.
+        home: its registers before its first call, in the tracer's view.
+    """
+
+    def __init__(
+        self, guest: Guest, tracer: EntryPath, abi: Abi, options: int = Option.TRACESYSGOOD
+    ) -> None:
+        self.abi = abi
+        self.view = tracer.table
+        self.strings = Strings.of(guest.probe(abi, "puppet"))
+        self._guest = guest
+        self._tracer = tracer
+        self._do(Request.SEIZE, 0, options | Option.EXITKILL)
+        self.wait()
+        self.resume()
+        self.home = self.registers()
+
+    @property
+    def pid(self) -> int:
+        """Its process identifier."""
+        return self.strings.pid
+
+    def ptrace(self, request: int, address: int = 0, data: Argument = 0) -> Outcome:
+        """Make one ptrace call about it."""
+        return self._guest.call(self._tracer, "ptrace", request, self.pid, address, data)
+
+    def wait(self) -> Status:
+        """Wait until it stops or ends."""
+        said = self._guest.call(self._tracer, "wait4", self.pid, Buffer(4), _ALL_CHILDREN, 0)
+        if said.value != self.pid:
+            raise GuestError(f"waiting for a traced process: {said}")
+        return Status(int.from_bytes(said.memory[0], "little"))
+
+    def resume(self, request: int = Request.CONT, by_signal: int = 0) -> Status:
+        """Let it go on, and wait until it stops or ends."""
+        self._do(request, 0, by_signal)
+        return self.wait()
+
+    def registers(self) -> dict[str, int]:
+        """Return its registers as PTRACE_GETREGS shows them, by name."""
+        size = len(LAYOUTS[self.view]) * self.view.bits // 8
+        return decode_registers(self._do(Request.GETREGS, 0, Buffer(size)).memory[0], self.view)
+
+    def set_registers(self, values: Mapping[str, int] | None = None, **some: int) -> None:
+        """Set registers by PTRACE_SETREGS: `values` or what it has, and over them `some`."""
+        full = {**(values or self.registers()), **some}
+        self._do(Request.SETREGS, 0, encode_registers(full, self.view))
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """Return some of its memory."""
+        return self._transfer("process_vm_readv", Buffer(size_bytes), address, size_bytes)
+
+    def write(self, address: int, content: bytes) -> None:
+        """Put something into its memory."""
+        self._transfer("process_vm_writev", content, address, len(content))
+
+    def prepare(
+        self, entry: EntryPath, number: int | str, *arguments: int, **registers: int
+    ) -> dict[str, int]:
+        """Have a call ready for when it goes on.
+
+        Args:
+            entry: the way in.
+            number: a number, or the name of a call.
+            arguments: at most six numbers.
+            registers: what is to hold something else than usual, by the names of ``pt_regs``.
+
+        Returns:
+            Every general register and the flags at that call, by the names of ``pt_regs``.
+        """
+        code = self.number(entry, number)
+        usual = default_registers(self.abi)
+        usual |= {entry.number: code} | dict(zip(entry.arguments, arguments, strict=False))
+        flags = usual.pop("flags")
+        values = {plain_name(name): value for name, value in usual.items()}
+        values |= {"sp": self.strings.stage + STACK_OFFSET, "flags": flags} | registers
+        values = {name: value & self.abi.mask for name, value in values.items()}
+        names = {place: name for name, place in _places(self.abi).items()}
+        record = (values.get(names.get(place, ""), 0) for place in range(REGISTER_SLOTS))
+        self.write(self.strings.before, _RECORD.pack(*record))
+        self.write(self.strings.entry, _ENTRY.pack(entry_paths_of(self.abi).index(entry)))
+        return values
+
+    def number(self, entry: EntryPath, number: int | str) -> int:
+        """Return the number of the call `number` on the way `entry`."""
+        return self._guest.table(entry).number(number) if isinstance(number, str) else number
+
+    def call(self, entry: EntryPath, number: int | str, *arguments: int, **registers: int) -> int:
+        """Have it make a call that nobody watches, and return the signed result."""
+        self.prepare(entry, number, *arguments, **registers)
+        status = self.resume()
+        if status != TRAP_STOP:
+            raise GuestError(f"a traced process that was to make a call: {status!r}")
+        return self.abi.signed(self.after()["ax"])
+
+    def after(self) -> dict[str, int]:
+        """Return what it found in its registers after its last call, by the names of ``pt_regs``."""
+        values = _RECORD.unpack(self.read(self.strings.after, _RECORD.size))
+        return {name: values[place] for name, place in _places(self.abi).items()}
+
+    def send_to(self, code: bytes, **registers: int) -> None:
+        """Have it go on at `code`, put on the stage, with registers as at home but for some."""
+        self.write(self.strings.stage, code)
+        self.set_registers(self.home, ip=self.strings.stage, **registers)
+
+    def stops(self, request: int) -> Iterator[Status]:
+        """Resume it by `request` again and again, and yield how it stops, its int3 last."""
+        while True:
+            status = self.resume(request)
+            yield status
+            if status == TRAP_STOP or not status.is_stop:
+                return
+
+    def kill(self) -> None:
+        """Kill it and wait for its end, if it has not ended yet."""
+        self._guest.call(self._tracer, "kill", self.pid, signal.SIGKILL)
+        self._guest.call(self._tracer, "wait4", self.pid, 0, _ALL_CHILDREN, 0)
+
+    def _do(self, request: int, address: int, data: Argument) -> Outcome:
+        said = self.ptrace(request, address, data)
+        if said.errno:
+            raise GuestError(f"ptrace request {Request(request).name}: {said}")
+        return said
+
+    def _transfer(self, name: str, own: bytes | Buffer, address: int, size_bytes: int) -> bytes:
+        """Copy between the stage of the executor and its own; one segment on either side."""
+        size = self.view.bits // 8
+        own_address = ARENA.start + 4 * size
+        segments = (own_address, size_bytes, address, size_bytes)
+        program = Program()
+        program.write(ARENA.start, pack(segments, self.view))
+        if isinstance(own, bytes):
+            program.write(own_address, own)
+        arguments = (self.pid, ARENA.start, 1, ARENA.start + 2 * size, 1, 0)
+        number = self._guest.table(self._tracer).number(name)
+        program.call(Call.of(self._tracer, number, arguments, f"{name}({address:#x})"))
+        program.read(own_address, size_bytes)
+        *_, said, content = self._guest.run(self._tracer.abi, program)
+        if not isinstance(said, Outcome) or said.value != size_bytes:
+            raise GuestError(f"a traced process's memory: {said}")
+        return content if isinstance(content, bytes) else b""
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
