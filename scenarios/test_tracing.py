@@ -5,12 +5,24 @@ Source: kernel/entry/common.c syscall_trace_enter, syscall_exit_work; arch/x86/k
 kernel/ptrace.c (6.1); man 2 ptrace.
 """
 
-from errno import ENOSYS
+import struct
+from errno import EBADF, ENOSYS
 from os import O_RDONLY
+from signal import SIGTRAP
 
 import pytest
 
-from harness.agent.puppet import CALL_STOP, TRAP_STOP, Request, plain_name, start_puppet
+from harness.agent.arguments import Buffer
+from harness.agent.puppet import (
+    CALL_STOP,
+    TRAP_STOP,
+    Option,
+    Request,
+    Status,
+    pack,
+    plain_name,
+    start_puppet,
+)
 from harness.entry import KERNEL_VSYSCALL, SYSCALL
 
 FAST = ("kernel_vsyscall", "sysenter", "syscall32")
@@ -72,34 +84,19 @@ def test_the_entry_stop_of_a_fast_call_is_at_an_int80_with_the_callers_registers
     assert puppet.read(seen["ip"] - 2, 2) == b"\xcd\x80"
 
 
-def test_the_segments_seen_at_a_stop_are_the_programs_own(puppet, entry):
-    puppet.prepare(entry, "getppid")
-    puppet.resume(Request.SYSCALL)
-    seen = puppet.registers()
-    list(puppet.stops(Request.SYSCALL))
-    found = puppet.after()
-    assert {name: seen[name] for name in SEGMENTS} == {name: found[name] for name in SEGMENTS}
-
-
 @pytest.mark.claim(56)
 def test_the_exit_stop_shows_the_result_and_nothing_else_has_changed(puppet, entry):
-    puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
+    values = puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
     puppet.resume(Request.SYSCALL)
     at_entry = puppet.registers()
     puppet.resume(Request.SYSCALL)
     assert puppet.registers() == at_entry | {"ax": 1}
-
-
-def test_the_program_finds_its_registers_as_the_exit_stop_showed_them(puppet, entry):
-    values = puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
-    *_, _ = puppet.stops(Request.SYSCALL)
+    puppet.resume()
     found = puppet.after()
-    landed = puppet.strings.landed[entry.name]
     free = {"cx", "r11"} if entry is SYSCALL else {"flags"} if entry.name in FAST else set()
-    expected = values | {"ax": 1, "ip": landed}
-    assert {n: found[n] for n in expected if n not in free} == {
-        n: expected[n] for n in expected if n not in free
-    }
+    expected = values | {"ax": 1, "ip": puppet.strings.landed[entry.name]}
+    expected |= {name: at_entry[name] for name in SEGMENTS}
+    assert {n: found[n] for n in expected} == expected | {n: found[n] for n in free}
 
 
 def test_a_number_changed_at_the_entry_makes_another_call(puppet, entry):
@@ -148,22 +145,164 @@ def test_every_register_set_at_the_exit_arrives(puppet, entry):
     assert {name: found[name] for name in chosen} == chosen
 
 
-@pytest.mark.parametrize("left", [None, 77], ids=["untouched", "77"])
-def test_a_call_skipped_at_its_entry_returns_what_ax_was_left_as(puppet, entry, left):
+def test_a_call_skipped_at_its_entry_returns_what_ax_was_left_as(puppet, entry):
     old = puppet.call(entry, "umask", 0o22)
-    puppet.prepare(entry, "umask", 0o77)
-    puppet.resume(Request.SYSCALL)
-    puppet.set_registers(orig_ax=-1, **({} if left is None else {"ax": left}))
-    assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
-    expected = -ENOSYS if left is None else left
-    assert entry.abi.signed(puppet.after()["ax"]) == expected
+    results = {}
+    for left in ({}, {"ax": 77}):
+        puppet.prepare(entry, "umask", 0o77)
+        puppet.resume(Request.SYSCALL)
+        puppet.set_registers(orig_ax=-1, **left)
+        assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
+        results[left.get("ax")] = entry.abi.signed(puppet.after()["ax"])
+    assert results == {None: -ENOSYS, 77: 77}
     assert puppet.call(entry, "umask", old) == 0o22
 
 
-@pytest.mark.parametrize("number", [0x7FF, 0x7FFF_FFFF, -2, -4096])
-def test_a_number_past_the_table_set_at_the_entry_is_enosys(puppet, entry, number):
+def test_a_number_past_the_table_set_at_the_entry_is_enosys(puppet, entry):
+    results = {}
+    for number in (puppet.table(entry).size, 0x7FF, 0x7FFF_FFFF, -2, -4096):
+        puppet.prepare(entry, "getppid")
+        puppet.resume(Request.SYSCALL)
+        puppet.set_registers(orig_ax=number)
+        assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
+        results[number] = entry.abi.signed(puppet.after()["ax"])
+    assert results == dict.fromkeys(results, -ENOSYS)
+
+
+SIGUSR1 = 10
+ERESTARTSYS, ERESTARTNOHAND, ERESTART_RESTARTBLOCK = 512, 514, 516
+WAITS = {
+    "futex": ((0, 0, 0, 0), ERESTARTSYS, "futex"),
+    "pause": ((), ERESTARTNOHAND, "pause"),
+    "nanosleep": ((1, 0), ERESTART_RESTARTBLOCK, "restart_syscall"),
+}
+
+
+@pytest.mark.claim(27)
+@pytest.mark.parametrize("name", WAITS)
+def test_an_interrupted_call_shows_why_and_is_made_again(puppet, entry, name):
+    offsets, code, again = WAITS[name]
+    puppet.write(puppet.strings.stage, pack([5, 0], entry.table) + bytes(32))
+    arguments = [puppet.strings.stage + 16 * (name == "futex"), *offsets[1:]][: len(offsets)]
+    puppet.prepare(entry, name, *arguments)
+    puppet.resume(Request.SYSCALL)
+    first = puppet.registers()
+    puppet.ptrace(Request.SYSCALL)
+    puppet.signal(SIGUSR1)
+    assert puppet.wait() == CALL_STOP
+    assert puppet.registers() == first | {"ax": -code & puppet.view.mask}
+    assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
+    puppet.set_registers()
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    assert puppet.registers() == first | {"orig_ax": puppet.number(entry, again)}
+
+
+def test_a_call_under_sysemu_stops_at_its_entry_only_and_is_not_made(puppet, entry):
+    old = puppet.call(entry, "umask", 0o22)
+    puppet.prepare(entry, "umask", 0o77)
+    assert puppet.resume(Request.SYSEMU) == CALL_STOP
+    seen = puppet.registers()
+    assert (seen["orig_ax"], seen["ax"]) == (
+        puppet.number(entry, "umask"),
+        -ENOSYS & puppet.view.mask,
+    )
+    puppet.set_registers(ax=77)
+    assert puppet.resume(Request.SYSEMU) == TRAP_STOP
+    assert puppet.after()["ax"] == 77
+    assert puppet.call(entry, "umask", old) == 0o22
+
+
+INSTRUCTIONS = {"int80": b"\xcd\x80", "syscall": b"\x0f\x05", "int80_64": b"\xcd\x80"}
+NOP, INT3 = b"\x90", b"\xcc"
+TRAP_BRKPT, TRAP_TRACE, SI_KERNEL = 1, 2, 0x80
+
+
+@pytest.mark.entries(*INSTRUCTIONS)
+def test_single_steps_stop_behind_each_instruction_and_behind_the_call(puppet, entry):
+    puppet.send_to(NOP + INSTRUCTIONS[entry.name] + NOP + INT3, ax=puppet.number(entry, "getppid"))
+    flags, seen = puppet.home["flags"], []
+    for _ in range(4):
+        assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+        registers = puppet.registers()
+        seen.append((registers["ip"] - puppet.strings.stage, puppet.siginfo()[2]))
+        assert registers["flags"] == flags
+    assert seen == [(1, TRAP_TRACE), (3, TRAP_BRKPT), (4, TRAP_TRACE), (5, SI_KERNEL)]
+    assert registers["ax"] == 1
+
+
+@pytest.mark.entries(*INSTRUCTIONS)
+def test_a_step_under_sysemu_stops_at_the_calls_entry_and_does_not_make_it(puppet, entry):
+    puppet.send_to(INSTRUCTIONS[entry.name] + NOP + INT3, ax=puppet.number(entry, "getppid"))
+    assert puppet.resume(Request.SYSEMU_SINGLESTEP) == CALL_STOP
+    puppet.set_registers(ax=77)
+    assert puppet.resume(Request.SYSEMU_SINGLESTEP) == TRAP_STOP
+    seen = puppet.registers()
+    assert (seen["ip"] - puppet.strings.stage, seen["ax"]) == (3, 77)
+
+
+def test_stepping_over_a_call_ends_with_the_steps(puppet, entry):
     puppet.prepare(entry, "getppid")
     puppet.resume(Request.SYSCALL)
-    puppet.set_registers(orig_ax=number)
-    assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
-    assert entry.abi.signed(puppet.after()["ax"]) == -ENOSYS
+    landing = puppet.registers()["ip"]
+    assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+    assert (puppet.registers()["ip"], puppet.siginfo()[2]) == (landing, TRAP_BRKPT)
+    assert puppet.resume() == TRAP_STOP
+    assert puppet.after()["ax"] == 1
+    assert not puppet.after()["flags"] & 0x100
+
+
+def test_without_tracesysgood_a_call_stops_by_a_plain_sigtrap(guest, entry):
+    with start_puppet(guest, entry.abi, options=0) as puppet:
+        puppet.prepare(entry, "getppid")
+        assert puppet.resume(Request.SYSCALL) == TRAP_STOP
+        assert puppet.siginfo() == (SIGTRAP, 0, SIGTRAP)
+        assert puppet.ptrace(Request.SETOPTIONS, 0, Option.TRACESYSGOOD).value == 0
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        assert puppet.siginfo() == (SIGTRAP, 0, SIGTRAP | 0x80)
+
+
+NONE, ENTRY, EXIT = range(3)
+CALL_ARCH = {"i386": 0x4000_0003, "x86_64": 0xC000_003E}
+
+
+def syscall_info(puppet, size=88):
+    said = puppet.ptrace(Request.GET_SYSCALL_INFO, size, Buffer(88))
+    assert said.memory[0][min(said.value, size) :] == b"\xa5" * (88 - min(said.value, size))
+    return said.value, said.memory[0]
+
+
+def test_syscall_info_names_arch_number_and_arguments_at_the_entry(puppet, entry):
+    puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
+    puppet.resume(Request.SYSCALL)
+    seen = puppet.registers()
+    size, info = syscall_info(puppet)
+    assert size == 80
+    op, *rest = struct.unpack("<B3xIQQQ6Q", info[:80])
+    number = puppet.number(entry, "getppid")
+    assert op == ENTRY
+    assert rest == [
+        *(CALL_ARCH[entry.table.name], seen["ip"], seen["sp"], number),
+        *range(11, 17),
+    ]
+
+
+def test_syscall_info_tells_result_from_error_at_the_exit(puppet, entry):
+    for name, result in {"getppid": (1, 0), "close": (-EBADF, 1)}.items():
+        puppet.prepare(entry, name, -1)
+        puppet.resume(Request.SYSCALL)
+        puppet.resume(Request.SYSCALL)
+        seen = puppet.registers()
+        size, info = syscall_info(puppet)
+        assert size == 33
+        op, *rest = struct.unpack("<B3xIQQqB", info[:33])
+        assert op == EXIT
+        assert rest == [CALL_ARCH[entry.table.name], seen["ip"], seen["sp"], *result]
+        puppet.resume()
+
+
+def test_syscall_info_says_none_outside_of_a_call_and_writes_what_was_asked_for(puppet, entry):
+    assert syscall_info(puppet)[0] == 24
+    assert syscall_info(puppet)[1][0] == NONE
+    puppet.prepare(entry, "getppid")
+    puppet.resume(Request.SYSCALL)
+    assert [syscall_info(puppet, size)[0] for size in (0, 1, 10, 79, 81)] == [80] * 5

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process in the guest that an executor holds by its strings: traced, with ptrace(2).
 
-The tracer is an executor, the traced process what `guest/probes/puppet.c` left behind. Every step is a
-call that the executor makes, so that a tracer of either ABI traces a process of either, in Python.
+The tracer is an executor, the traced process what `guest/probes/puppet.c` left behind. Every step
+is a call that the executor makes, so that a tracer of either ABI traces a process of either.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import signal
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from harness.agent.arguments import Argument, Buffer
+from harness.agent.arguments import Argument, Buffer, lay_out
 from harness.agent.calls import Call, Outcome, register_names
 from harness.agent.guest import Guest
 from harness.agent.program import Program
@@ -22,6 +23,7 @@ from harness.arch import ARCH_X86_64, I386, X86_64, Abi
 from harness.entry import INT80, SYSCALL, EntryPath, default_registers, entry_paths_of
 from harness.errors import GuestError
 from harness.landscape import ARENA
+from harness.syscalls import SyscallTable
 from harness.wire import REGISTER_SLOTS
 
 STAGE_BYTES = 0x10000
@@ -32,6 +34,9 @@ STACK_OFFSET = 0xF000
 _ALL_CHILDREN = 0x40000000
 _STOPPED = 0x7F
 _ENTRY = struct.Struct("<I")
+_SIGINFO = struct.Struct("<iii")
+_SIGINFO_BYTES = 128
+_VECTOR_BYTES = 16
 _RECORD = struct.Struct(f"<{REGISTER_SLOTS}Q")
 
 
@@ -132,8 +137,9 @@ LAYOUTS: Mapping[Abi, tuple[str, ...]] = {
         *("fs_base", "gs_base", "ds", "es", "fs", "gs"),
     ),
 }
-"""The words of ``struct user_regs_struct`` in their order, by the names of ``struct pt_regs``, which
-are those of both ABIs. Source: arch/x86/include/asm/user_32.h, user_64.h (6.1)."""
+"""The words of ``struct user_regs_struct`` in their order, by the names of ``struct pt_regs``.
+Source: arch/x86/include/asm/user_32.h, user_64.h (6.1).
+"""
 
 
 def plain_name(register: str) -> str:
@@ -202,6 +208,21 @@ class Strings:
         return cls(**own, landed=landed)
 
 
+@dataclass(frozen=True)
+class Regset:
+    """What came of a call about a set of registers.
+
+    Attributes:
+        errno: the error, None when there was none.
+        size_bytes: how much of it there was, as the vector says it afterwards.
+        content: what the vector pointed to.
+    """
+
+    errno: int | None
+    size_bytes: int
+    content: bytes
+
+
 @contextlib.contextmanager
 def start_puppet(
     guest: Guest,
@@ -237,6 +258,7 @@ class Puppet:
 
     Attributes:
         abi: its ABI.
+        tracer: the entry path by which it is traced.
         view: the ABI in whose layout the tracer sees registers.
         strings: where everything is.
         home: its registers before its first call, in the tracer's view.
@@ -247,9 +269,9 @@ class Puppet:
     ) -> None:
         self.abi = abi
         self.view = tracer.table
+        self.tracer = tracer
         self.strings = Strings.of(guest.probe(abi, "puppet"))
         self._guest = guest
-        self._tracer = tracer
         self._do(Request.SEIZE, 0, options | Option.EXITKILL)
         self.wait()
         self.resume()
@@ -262,11 +284,11 @@ class Puppet:
 
     def ptrace(self, request: int, address: int = 0, data: Argument = 0) -> Outcome:
         """Make one ptrace call about it."""
-        return self._guest.call(self._tracer, "ptrace", request, self.pid, address, data)
+        return self._guest.call(self.tracer, "ptrace", request, self.pid, address, data)
 
     def wait(self) -> Status:
         """Wait until it stops or ends."""
-        said = self._guest.call(self._tracer, "wait4", self.pid, Buffer(4), _ALL_CHILDREN, 0)
+        said = self._guest.call(self.tracer, "wait4", self.pid, Buffer(4), _ALL_CHILDREN, 0)
         if said.value != self.pid:
             raise GuestError(f"waiting for a traced process: {said}")
         return Status(int.from_bytes(said.memory[0], "little"))
@@ -293,6 +315,30 @@ class Puppet:
     def write(self, address: int, content: bytes) -> None:
         """Put something into its memory."""
         self._transfer("process_vm_writev", content, address, len(content))
+
+    def regset(self, request: int, kind: int, content: Argument, size_bytes: int) -> Regset:
+        """Get or set a whole set of registers.
+
+        Args:
+            request: GETREGSET or SETREGSET.
+            kind: which set, as core dumps number their notes.
+            content: what the vector points to: memory, or an address.
+            size_bytes: how long the vector says that it is.
+        """
+        program = Program()
+        layout = lay_out(program, (bytes(_VECTOR_BYTES), content))
+        vector, own = layout.values
+        program.write(vector, pack((own, size_bytes), self.view))
+        number = self.table(self.tracer).number("ptrace")
+        label = f"ptrace of a set of registers, {kind:#x}"
+        program.call(Call.of(self.tracer, number, (request, self.pid, kind, vector), label))
+        program.read(vector, self.view.bits // 4)
+        program.read(own, 0 if isinstance(content, int) else _size_of(content))
+        said, after, memory = self._guest.run(self.tracer.abi, program)[-3:]
+        assert isinstance(said, Outcome)  # noqa: S101
+        assert isinstance(after, bytes)  # noqa: S101
+        assert isinstance(memory, bytes)  # noqa: S101
+        return Regset(said.errno, words(after, self.view)[1], memory)
 
     def prepare(
         self, entry: EntryPath, number: int | str, *arguments: int, **registers: int
@@ -321,9 +367,13 @@ class Puppet:
         self.write(self.strings.entry, _ENTRY.pack(entry_paths_of(self.abi).index(entry)))
         return values
 
+    def table(self, entry: EntryPath) -> SyscallTable:
+        """Return the numbers that `entry` takes there."""
+        return self._guest.table(entry)
+
     def number(self, entry: EntryPath, number: int | str) -> int:
         """Return the number of the call `number` on the way `entry`."""
-        return self._guest.table(entry).number(number) if isinstance(number, str) else number
+        return self.table(entry).number(number) if isinstance(number, str) else number
 
     def call(self, entry: EntryPath, number: int | str, *arguments: int, **registers: int) -> int:
         """Have it make a call that nobody watches, and return the signed result."""
@@ -334,7 +384,7 @@ class Puppet:
         return self.abi.signed(self.after()["ax"])
 
     def after(self) -> dict[str, int]:
-        """Return what it found in its registers after its last call, by the names of ``pt_regs``."""
+        """Return what it found in its registers after its call, by the names of ``pt_regs``."""
         values = _RECORD.unpack(self.read(self.strings.after, _RECORD.size))
         return {name: values[place] for name, place in _places(self.abi).items()}
 
@@ -342,6 +392,23 @@ class Puppet:
         """Have it go on at `code`, put on the stage, with registers as at home but for some."""
         self.write(self.strings.stage, code)
         self.set_registers(self.home, ip=self.strings.stage, **registers)
+
+    def go_home(self) -> None:
+        """Have it stand where it stood before its first call, wherever it was sent."""
+        self.set_registers(self.home)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._guest.call(self.tracer, "kill", self.pid, number)
+
+    def siginfo(self) -> tuple[int, int, int]:
+        """Return number, errno and code of the signal that stopped it."""
+        number, errno, code = _SIGINFO.unpack_from(self.siginfo_bytes())
+        return number, errno, code
+
+    def siginfo_bytes(self) -> bytes:
+        """Return the ``siginfo_t`` of the signal that stopped it, in the tracer's layout."""
+        return self._do(Request.GETSIGINFO, 0, Buffer(_SIGINFO_BYTES)).memory[0]
 
     def stops(self, request: int) -> Iterator[Status]:
         """Resume it by `request` again and again, and yield how it stops, its int3 last."""
@@ -351,10 +418,16 @@ class Puppet:
             if status == TRAP_STOP or not status.is_stop:
                 return
 
+    def follow(self, child: int) -> Puppet:
+        """Return its child `child`, which is traced because the tracer wanted to know of forks."""
+        followed = copy.copy(self)
+        followed.strings = replace(self.strings, pid=child)
+        return followed
+
     def kill(self) -> None:
         """Kill it and wait for its end, if it has not ended yet."""
-        self._guest.call(self._tracer, "kill", self.pid, signal.SIGKILL)
-        self._guest.call(self._tracer, "wait4", self.pid, 0, _ALL_CHILDREN, 0)
+        self._guest.call(self.tracer, "kill", self.pid, signal.SIGKILL)
+        self._guest.call(self.tracer, "wait4", self.pid, 0, _ALL_CHILDREN, 0)
 
     def _do(self, request: int, address: int, data: Argument) -> Outcome:
         said = self.ptrace(request, address, data)
@@ -363,22 +436,26 @@ class Puppet:
         return said
 
     def _transfer(self, name: str, own: bytes | Buffer, address: int, size_bytes: int) -> bytes:
-        """Copy between the stage of the executor and its own; one segment on either side."""
-        size = self.view.bits // 8
-        own_address = ARENA.start + 4 * size
-        segments = (own_address, size_bytes, address, size_bytes)
+        """Copy between the tracer's memory and its own; one segment on either side."""
+        own_address = ARENA.start + 4 * self.view.bits // 8
+        segments = pack((own_address, size_bytes, address, size_bytes), self.view)
         program = Program()
-        program.write(ARENA.start, pack(segments, self.view))
+        program.write(ARENA.start, segments)
         if isinstance(own, bytes):
             program.write(own_address, own)
-        arguments = (self.pid, ARENA.start, 1, ARENA.start + 2 * size, 1, 0)
-        number = self._guest.table(self._tracer).number(name)
-        program.call(Call.of(self._tracer, number, arguments, f"{name}({address:#x})"))
+        other = ARENA.start + len(segments) // 2
+        arguments = (self.pid, ARENA.start, 1, other, 1, 0)
+        number = self.table(self.tracer).number(name)
+        program.call(Call.of(self.tracer, number, arguments, f"{name}({address:#x})"))
         program.read(own_address, size_bytes)
-        *_, said, content = self._guest.run(self._tracer.abi, program)
+        *_, said, content = self._guest.run(self.tracer.abi, program)
         if not isinstance(said, Outcome) or said.value != size_bytes:
-            raise GuestError(f"a traced process's memory: {said}")
+            raise GuestError(f"a traced process's memory: {said!r}")
         return content if isinstance(content, bytes) else b""
+
+
+def _size_of(content: bytes | Buffer) -> int:
+    return content.size_bytes if isinstance(content, Buffer) else len(content)
 
 
 def _name(number: int) -> str:
