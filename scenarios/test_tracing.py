@@ -15,6 +15,8 @@ import pytest
 from harness.agent.arguments import Buffer
 from harness.agent.puppet import (
     CALL_STOP,
+    INSTRUCTIONS,
+    INT3,
     TRAP_STOP,
     Option,
     Request,
@@ -212,8 +214,7 @@ def test_a_call_under_sysemu_stops_at_its_entry_only_and_is_not_made(puppet, ent
     assert puppet.call(entry, "umask", old) == 0o22
 
 
-INSTRUCTIONS = {"int80": b"\xcd\x80", "syscall": b"\x0f\x05", "int80_64": b"\xcd\x80"}
-NOP, INT3 = b"\x90", b"\xcc"
+NOP = b"\x90"
 TRAP_BRKPT, TRAP_TRACE, SI_KERNEL = 1, 2, 0x80
 
 

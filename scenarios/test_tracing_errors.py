@@ -207,17 +207,11 @@ def test_a_blocked_signals_mask_is_given_and_set(puppet):
     assert puppet.resume() == TRAP_STOP
 
 
-def event_message(puppet):
-    said = puppet.ptrace(Request.GETEVENTMSG, 0, Buffer(puppet.view.bits // 8))
-    assert said.value == 0
-    return int.from_bytes(said.memory[0], "little")
-
-
 def test_an_exit_stops_the_process_with_its_status(guest, entry):
     with start_puppet(guest, entry.abi, entry, Option.TRACEEXIT) as puppet:
         puppet.prepare(own_entry(puppet), "exit", 0x2A)
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_EXIT)
-        assert event_message(puppet) == 0x2A00
+        assert puppet.event_message() == 0x2A00
         assert puppet.resume() == Status.exited(0x2A)
 
 
@@ -226,7 +220,7 @@ def test_a_fork_stops_parent_and_child(guest, entry):
     with start_puppet(guest, entry.abi, entry, options) as puppet:
         puppet.prepare(own_entry(puppet), "fork")
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
-        child = event_message(puppet)
+        child = puppet.event_message()
         said = guest.call(entry, "wait4", child, Buffer(4), 0x40000000, 0)
         assert said.value == child
         assert Status(int.from_bytes(said.memory[0], "little")) == (
@@ -252,7 +246,7 @@ def test_an_exec_stops_at_the_new_programs_first_instruction(guest, entry, abi, 
         puppet.resume(Request.SYSCALL)
         if event:
             assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGTRAP, EVENT_EXEC)
-            assert event_message(puppet) == puppet.pid
+            assert puppet.event_message() == puppet.pid
         assert puppet.resume(Request.SYSCALL) == CALL_STOP
         seen = puppet.registers()
         cleared = ("ax", "bx", "cx", "dx", "si", "di", "bp")

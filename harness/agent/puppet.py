@@ -34,6 +34,14 @@ STACK_OFFSET = 0xF000
 _ALL_CHILDREN = 0x40000000
 _STOPPED = 0x7F
 _ENTRY = struct.Struct("<I")
+INSTRUCTIONS: Mapping[str, bytes] = {
+    "int80": b"\xcd\x80",
+    "int80_64": b"\xcd\x80",
+    "syscall": b"\x0f\x05",
+}
+"""The instructions that are a call by themselves, by entry path."""
+INT3 = b"\xcc"
+
 _SIGINFO = struct.Struct("<iii")
 _SIGINFO_BYTES = 128
 _VECTOR_BYTES = 16
@@ -417,6 +425,27 @@ class Puppet:
             yield status
             if status == TRAP_STOP or not status.is_stop:
                 return
+
+    def event_message(self) -> int:
+        """Return what the event that stopped it has to say: a child, an exit status, data."""
+        said = self._do(Request.GETEVENTMSG, 0, Buffer(self.view.bits // 8))
+        return int.from_bytes(said.memory[0], "little")
+
+    def execute(self, entry: EntryPath, number: int | str) -> int:
+        """Have it make a call by an instruction put where it stands, and return the result.
+
+        Args:
+            entry: int80, int80_64 or syscall.
+            number: a number, or the name of a call.
+        """
+        code = (INSTRUCTIONS[entry.name] + INT3).ljust(self.view.bits // 8, INT3)
+        word = int.from_bytes(code, "little")
+        self._do(Request.POKETEXT, self.registers()["ip"], word)
+        self.set_registers(ax=self.number(entry, number))
+        status = self.resume()
+        if status != TRAP_STOP:
+            raise GuestError(f"a traced process that was to execute a call: {status!r}")
+        return self.abi.signed(self.registers()["ax"] & self.abi.mask)
 
     def follow(self, child: int) -> Puppet:
         """Return its child `child`, which is traced because the tracer wanted to know of forks."""
