@@ -220,19 +220,14 @@ def test_a_fork_stops_parent_and_child(guest, entry):
     with start_puppet(guest, entry.abi, entry, options) as puppet:
         puppet.prepare(own_entry(puppet), "fork")
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
-        child = puppet.event_message()
-        said = guest.call(entry, "wait4", child, Buffer(4), 0x40000000, 0)
-        assert said.value == child
-        assert Status(int.from_bytes(said.memory[0], "little")) == (
-            Status.stopped(SIGTRAP, EVENT_STOP)
-        )
-        shown = Buffer(216 if puppet.view is not I386 else 68)
-        registers = guest.call(entry, "ptrace", Request.GETREGS, child, 0, shown).memory[0]
-        ax = 24 if puppet.view is I386 else 80
-        assert registers[ax : ax + 4] == bytes(4)
+        child = puppet.follow(puppet.event_message())
+        assert child.wait() == Status.stopped(SIGTRAP, EVENT_STOP)
+        assert child.registers()["ax"] == 0
         assert puppet.resume() == TRAP_STOP
-        assert puppet.after()["ax"] == child
-        guest.call(entry, "kill", child, SIGKILL)
+        assert puppet.after()["ax"] == child.pid
+        assert child.resume() == TRAP_STOP
+        assert child.call(own_entry(child), "getppid") == puppet.pid
+        child.kill()
 
 
 @pytest.mark.parametrize("event", [False, True], ids=["plain", "event"])

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from errno import EINTR
 
 from harness.agent.arguments import Argument, Buffer, lay_out
 from harness.agent.calls import Call, Outcome, register_names
@@ -33,6 +34,8 @@ STACK_OFFSET = 0xF000
 
 _ALL_CHILDREN = 0x40000000
 _STOPPED = 0x7F
+_MOST_INTERRUPTIONS = 8
+"""How often a wait may be interrupted: an executor gets a SIGCHLD for each of its children."""
 _ENTRY = struct.Struct("<I")
 INSTRUCTIONS: Mapping[str, bytes] = {
     "int80": b"\xcd\x80",
@@ -296,10 +299,13 @@ class Puppet:
 
     def wait(self) -> Status:
         """Wait until it stops or ends."""
-        said = self._guest.call(self.tracer, "wait4", self.pid, Buffer(4), _ALL_CHILDREN, 0)
-        if said.value != self.pid:
-            raise GuestError(f"waiting for a traced process: {said}")
-        return Status(int.from_bytes(said.memory[0], "little"))
+        for _ in range(_MOST_INTERRUPTIONS):
+            said = self._guest.call(self.tracer, "wait4", self.pid, Buffer(4), _ALL_CHILDREN, 0)
+            if said.value == self.pid:
+                return Status(int.from_bytes(said.memory[0], "little"))
+            if said.errno != EINTR:
+                break
+        raise GuestError(f"waiting for a traced process: {said}")
 
     def resume(self, request: int = Request.CONT, by_signal: int = 0) -> Status:
         """Let it go on, and wait until it stops or ends."""
