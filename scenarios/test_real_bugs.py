@@ -29,7 +29,7 @@ from harness.pointers import bad_pointers
 
 HIGH_HALF = 0xFFFF_FFFF_0000_0000
 CALL_ARCH = {"i386": 0x4000_0003, "x86_64": 0xC000_003E}
-FAST = ("kernel_vsyscall", "sysenter", "syscall32")
+FAST = ("sysenter", "syscall32")
 COMPAT = ("int80", "int80_64", *FAST)
 ALLOW = answer(Action.ALLOW)
 
@@ -143,6 +143,7 @@ ALIGNMENT, NESTED, IDENTIFICATION, DIRECTION = 0x40000, 0x4000, 0x200000, 0x400
 INTERRUPTS = 0x200
 
 
+@pytest.mark.entries(*("int80", "sysenter", "syscall32", "syscall"))
 def test_cve_2006_5755_flags_of_one_program_are_not_anothers(guest, puppet, entry):
     """Also CVE-2006-5173. Source: switch_to_asm, __switch_to."""
     for flag in (ALIGNMENT, NESTED, IDENTIFICATION, DIRECTION):

@@ -39,11 +39,18 @@ SET_STRICT, SET_FILTER, GET_ACTION_AVAIL, GET_NOTIF_SIZES = range(4)
 PR_GET_SECCOMP, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 21, 22, 38, 39
 NEW_LISTENER = 8
 SYS_SECCOMP = 1
+DUMPED = 0x80
 EVENT_SECCOMP = 7
 ALLOW = answer(Action.ALLOW)
 CALL_ARCH = {"i386": 0x4000_0003, "x86_64": 0xC000_003E}
+WAYS = ("int80", "sysenter", "syscall32", "syscall", "int80_64")
+"""Each entry point of the kernel once."""
 PLAIN = ("int80", "syscall", "int80_64")
+OWN = ("int80", "syscall")
 FILTER_AT, PROGRAM_AT = ARENA.start + 0x8000, ARENA.start + 0x7000
+
+
+pytestmark = pytest.mark.entries(*WAYS)
 
 
 def install(guest, entry, code, flags=0):
@@ -112,6 +119,7 @@ def test_a_filter_is_told_numbers_past_the_table_and_negative_ones(guest, entry)
     assert {n: guest.call(entry, n).errno for n in numbers} == numbers
 
 
+@pytest.mark.entries(*OWN)
 def test_errno_gives_the_error_and_no_more_than_4095(guest, entry):
     names = {"getppid": 1, "getuid": 4094, "getgid": 4095, "geteuid": 4096, "getegid": 0xFFFF}
     number = guest.table(entry).number
@@ -157,23 +165,24 @@ def test_traps_siginfo_names_call_and_architecture(guest, puppet, entry):
     assert seen["ax"] == number
 
 
-@pytest.mark.parametrize(
-    ("action", "status"),
-    [
-        (Action.KILL_PROCESS, SIGSYS),
-        (Action.KILL_THREAD, SIGSYS),
-        (0x0004_0000, SIGSYS),
-        (0x7FFD_0000, SIGSYS),
-    ],
-    ids=["process", "thread", "unknown", "unknown_high"],
-)
-def test_kill_ends_the_process_by_sigsys(guest, puppet, entry, action, status):
-    assert filtered(guest, puppet, entry, action) == 0
+def test_kill_ends_the_process_by_sigsys(guest, puppet, entry):
+    assert filtered(guest, puppet, entry, Action.KILL_PROCESS) == 0
     assert puppet.call(entry, "getuid") == 0
     puppet.prepare(entry, "getppid")
-    assert puppet.resume() & ~0x80 == Status(status)
+    assert puppet.resume() & ~DUMPED == Status(SIGSYS)
 
 
+@pytest.mark.entries(*OWN)
+@pytest.mark.parametrize("action", [Action.KILL_THREAD, 0x0004_0000, 0x7FFD_0000], ids=hex)
+def test_killing_the_only_thread_and_unknown_answers_end_the_process_too(
+    guest, puppet, entry, action
+):
+    assert filtered(guest, puppet, entry, action) == 0
+    puppet.prepare(entry, "getppid")
+    assert puppet.resume() & ~DUMPED == Status(SIGSYS)
+
+
+@pytest.mark.entries(*OWN)
 def test_log_allows(guest, entry):
     assert install(guest, entry, on(guest, entry, "getppid", Action.LOG)).value == 0
     assert guest.call(entry, "getppid").value == 1
@@ -195,6 +204,7 @@ def asked(guest, entry):
         yield puppet
 
 
+@pytest.mark.entries(*PLAIN)
 def test_trace_asks_the_tracer_who_may_let_it_pass(asked, entry):
     assert asked.event_message() == 0x1234
     seen = asked.registers()
@@ -215,6 +225,7 @@ def test_trace_asks_the_tracer_who_may_skip_or_change_it(asked, entry):
     assert asked.after()["ax"] == asked.pid
 
 
+@pytest.mark.entries(*PLAIN)
 def test_syscall_info_tells_of_a_call_that_a_filter_asks_about(asked, entry):
     said = asked.ptrace(Request.GET_SYSCALL_INFO, 96, Buffer(96))
     assert said.value in (84, 88)
@@ -239,6 +250,7 @@ def test_a_tracer_comes_before_the_filter(guest, puppet, entry):
     assert seen == {"getppid": puppet.pid, "getpid": -77}
 
 
+@pytest.mark.entries(*OWN)
 def test_the_strictest_of_several_filters_decides_and_of_equals_the_newest(guest, entry):
     names = ("getppid", "getuid", "getgid", "geteuid", "getegid")
     number = dict(zip(names, map(guest.table(entry).number, names), strict=True))
@@ -263,6 +275,7 @@ def test_strict_mode_allows_reading_and_writing_and_nothing_else(puppet, entry):
     assert puppet.resume() == Status(SIGKILL)
 
 
+@pytest.mark.entries(*OWN)
 def test_strict_mode_lets_a_program_exit(puppet, entry):
     assert puppet.call(entry, "seccomp", SET_STRICT, 0, 0) == 0
     puppet.prepare(entry, "exit", 5)
@@ -279,6 +292,7 @@ def test_strict_mode_knows_numbers_by_their_abi(puppet, entry):
     assert puppet.resume() == Status(SIGKILL)
 
 
+@pytest.mark.entries(*OWN)
 def test_a_filter_needs_privilege_or_a_promise_to_gain_none(guest, entry):
     assert guest.call(entry, "setuid", 1000).value == 0
     code = on(guest, entry, "getppid", Action.ERRNO + 77)
@@ -363,6 +377,7 @@ def test_the_mode_is_told_and_does_not_go_back(guest, entry):
     assert mode() == 2
 
 
+@pytest.mark.entries(*PLAIN)
 def test_a_filter_stays_over_fork(guest, entry):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as puppet:
@@ -390,6 +405,7 @@ def test_a_filter_stays_over_exec(guest, puppet, entry):
 NOTIF_RECV, NOTIF_SEND, NOTIF_ID_VALID = 0xC050_2100, 0xC018_2101, 0x4008_2102
 
 
+@pytest.mark.entries(*PLAIN)
 def test_a_supervisor_is_told_of_a_call_and_answers_it(guest, puppet, entry):
     at = puppet.strings.stage + 0x2000
     code = on(guest, entry, "getppid", Action.USER_NOTIF)

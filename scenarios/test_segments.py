@@ -221,22 +221,21 @@ def test_the_processor_finds_a_segment_as_it_was_asked_for(guest, puppet, table)
 
 
 @pytest.mark.parametrize("table", ["ldt", "gdt"])
-@pytest.mark.parametrize("register", ["fs", "gs"])
-def test_a_segment_register_addresses_by_its_segments_base(puppet, table, register):
-    base = puppet.strings.stage + 0x2000
+def test_a_segment_register_addresses_by_its_segments_base(puppet, table):
+    base, entry = puppet.strings.stage + 0x2000, own_entry(puppet)
     puppet.write(base, b"abcd")
-    load, prefix = {"fs": (LOAD_FS, b"\x64"), "gs": (LOAD_GS, b"\x65")}[register]
     if table == "ldt":
         make_ldt(puppet, 5, base=base)
         selector = 5 * 8 + 7
     else:
         selector = make_tls(puppet, -1, base=base) * 8 + 3
-    entry = own_entry(puppet)
     number = puppet.number(entry, "getppid").to_bytes(4, "little")
     a_call = MOV_EAX + number + INSTRUCTIONS[entry.name]
-    seen = run(puppet, load + a_call + read_by(puppet, prefix), ax=selector)
-    assert seen["ax"] == int.from_bytes(b"abcd", "little")
-    assert seen[register] == selector
+    found = {}
+    for register, load, prefix in (("fs", LOAD_FS, b"\x64"), ("gs", LOAD_GS, b"\x65")):
+        seen = run(puppet, load + a_call + read_by(puppet, prefix), ax=selector)
+        found[register] = seen["ax"], seen[register]
+    assert found == dict.fromkeys(("fs", "gs"), (int.from_bytes(b"abcd", "little"), selector))
 
 
 def test_thread_local_entries_are_given_out_in_order_until_there_are_none(guest, puppet):

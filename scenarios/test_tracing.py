@@ -27,11 +27,17 @@ from harness.agent.puppet import (
 )
 from harness.entry import KERNEL_VSYSCALL, SYSCALL
 
-FAST = ("kernel_vsyscall", "sysenter", "syscall32")
+WAYS = ("int80", "sysenter", "syscall32", "syscall", "int80_64")
+"""Each entry point of the kernel once."""
+FAST = ("sysenter", "syscall32")
 PLAIN = ("int80", "syscall", "int80_64")
+OWN = ("int80", "syscall")
 SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")
 PAGE = 4096
 WHERE = 0x2E00_0000
+
+
+pytestmark = pytest.mark.entries(*WAYS)
 
 
 @pytest.fixture
@@ -41,47 +47,38 @@ def puppet(guest, entry):
         yield puppet
 
 
-def arguments_seen(entry, registers):
-    return [registers[plain_name(name)] for name in entry.arguments]
-
-
 @pytest.mark.claim(56)
+@pytest.mark.entries("kernel_vsyscall", *WAYS)
 def test_a_call_stops_once_at_its_entry_and_once_at_its_exit(puppet, entry):
     puppet.prepare(entry, "getppid")
     assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, CALL_STOP, TRAP_STOP]
 
 
-@pytest.mark.claim(56)
-def test_the_entry_stop_shows_number_arguments_and_enosys(puppet, entry):
-    puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
-    puppet.resume(Request.SYSCALL)
-    seen = puppet.registers()
-    assert seen["orig_ax"] == puppet.number(entry, "getppid")
-    assert seen["ax"] == -ENOSYS & puppet.view.mask
-    assert arguments_seen(entry, seen) == [11, 12, 13, 14, 15, 16]
-
-
 @pytest.mark.claim(35)
+@pytest.mark.claim(56)
 @pytest.mark.entries(*PLAIN)
-def test_the_entry_stop_shows_every_other_register_as_it_was(puppet, entry):
-    values = puppet.prepare(entry, "getppid", flags=0xAD7)
+def test_the_entry_stop_shows_number_enosys_and_every_register_as_it_was(puppet, entry):
+    values = puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16, flags=0xAD7)
     puppet.resume(Request.SYSCALL)
     seen = puppet.registers()
     landed = puppet.strings.landed[entry.name]
+    enosys = {"orig_ax": values["ax"], "ax": -ENOSYS & puppet.view.mask}
     after_syscall = {"cx": landed, "r11": 0xAD7} if entry is SYSCALL else {}
-    expected = values | after_syscall | {"ip": landed, "ax": -ENOSYS & puppet.view.mask}
+    expected = values | after_syscall | enosys | {"ip": landed}
     assert {name: seen[name] for name in expected} == expected
 
 
 @pytest.mark.claim(22)
-@pytest.mark.entries(*FAST)
+@pytest.mark.claim(56)
+@pytest.mark.entries("kernel_vsyscall", *FAST)
 def test_the_entry_stop_of_a_fast_call_is_at_an_int80_with_the_callers_registers(puppet, entry):
     values = puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
     puppet.resume(Request.SYSCALL)
     seen = puppet.registers()
+    enosys = {"orig_ax": values["ax"], "ax": -ENOSYS & puppet.view.mask}
+    expected = {name: values[name] for name in ("bx", "cx", "dx", "si", "di", "bp")} | enosys
+    assert {name: seen[name] for name in expected} == expected
     pushed = values["sp"] - seen["sp"]
-    kept = {name: seen[name] for name in ("bx", "cx", "dx", "si", "di", "bp")}
-    assert kept == {name: values[name] for name in kept}
     assert pushed == 16 or (entry is KERNEL_VSYSCALL and pushed == 4)
     assert puppet.read(seen["ip"] - 2, 2) == b"\xcd\x80"
 
@@ -124,6 +121,7 @@ def test_arguments_changed_at_the_entry_are_those_of_the_call(guest, puppet, ent
     assert puppet.read(WHERE, 2 * PAGE) == b"\5" * PAGE + b"\6" * PAGE
 
 
+@pytest.mark.entries(*FAST)
 def test_a_result_changed_at_the_exit_is_what_the_program_gets(puppet, entry):
     puppet.prepare(entry, "getppid")
     puppet.resume(Request.SYSCALL)
@@ -173,30 +171,30 @@ def test_a_number_past_the_table_set_at_the_entry_is_enosys(puppet, entry):
 
 SIGUSR1 = 10
 ERESTARTSYS, ERESTARTNOHAND, ERESTART_RESTARTBLOCK = 512, 514, 516
-WAITS = {
-    "futex": ((0, 0, 0, 0), ERESTARTSYS, "futex"),
-    "pause": ((), ERESTARTNOHAND, "pause"),
-    "nanosleep": ((1, 0), ERESTART_RESTARTBLOCK, "restart_syscall"),
-}
 
 
 @pytest.mark.claim(27)
-@pytest.mark.parametrize("name", WAITS)
-def test_an_interrupted_call_shows_why_and_is_made_again(puppet, entry, name):
-    offsets, code, again = WAITS[name]
-    puppet.write(puppet.strings.stage, pack([5, 0], entry.table) + bytes(32))
-    arguments = [puppet.strings.stage + 16 * (name == "futex"), *offsets[1:]][: len(offsets)]
-    puppet.prepare(entry, name, *arguments)
-    puppet.resume(Request.SYSCALL)
-    first = puppet.registers()
-    puppet.ptrace(Request.SYSCALL)
-    puppet.signal(SIGUSR1)
-    assert puppet.wait() == CALL_STOP
-    assert puppet.registers() == first | {"ax": -code & puppet.view.mask}
-    assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
-    puppet.set_registers()
-    assert puppet.resume(Request.SYSCALL) == CALL_STOP
-    assert puppet.registers() == first | {"orig_ax": puppet.number(entry, again)}
+def test_an_interrupted_call_shows_why_and_is_made_again(puppet, entry):
+    timeout, word = puppet.strings.stage, puppet.strings.stage + 16
+    for name, code, again, arguments in (
+        ("futex", ERESTARTSYS, "futex", (word, 0, 0, 0)),
+        ("pause", ERESTARTNOHAND, "pause", ()),
+        ("nanosleep", ERESTART_RESTARTBLOCK, "restart_syscall", (timeout, 0)),
+    ):
+        puppet.write(timeout, pack([5, 0, 0, 0], entry.table))
+        puppet.prepare(entry, name, *arguments)
+        puppet.resume(Request.SYSCALL)
+        first = puppet.registers()
+        puppet.ptrace(Request.SYSCALL)
+        puppet.signal(SIGUSR1)
+        assert puppet.wait() == CALL_STOP
+        assert puppet.registers() == first | {"ax": -code & puppet.view.mask}
+        assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
+        puppet.set_registers()
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        assert puppet.registers() == first | {"orig_ax": puppet.number(entry, again)}
+        puppet.set_registers(orig_ax=-1)
+        assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
 
 
 def test_a_call_under_sysemu_stops_at_its_entry_only_and_is_not_made(puppet, entry):
@@ -252,6 +250,7 @@ def test_stepping_over_a_call_ends_with_the_steps(puppet, entry):
     assert not puppet.after()["flags"] & 0x100
 
 
+@pytest.mark.entries(*OWN)
 def test_without_tracesysgood_a_call_stops_by_a_plain_sigtrap(guest, entry):
     with start_puppet(guest, entry.abi, options=0) as puppet:
         puppet.prepare(entry, "getppid")
@@ -301,6 +300,7 @@ def test_syscall_info_tells_result_from_error_at_the_exit(puppet, entry):
         puppet.resume()
 
 
+@pytest.mark.entries(*OWN)
 def test_syscall_info_says_none_outside_of_a_call_and_writes_what_was_asked_for(puppet, entry):
     assert syscall_info(puppet)[0] == 24
     assert syscall_info(puppet)[1][0] == NONE

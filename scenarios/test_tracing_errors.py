@@ -18,7 +18,7 @@ from harness.arch import I386
 from harness.entry import INT80, SYSCALL
 from harness.landscape import EDGE, HOLE, READ_ONLY
 
-pytestmark = pytest.mark.entries("syscall", "int80", "int80_64")
+pytestmark = pytest.mark.entries("syscall", "int80")
 
 KERNEL_THREAD = 2
 EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 4, 6, 128
@@ -27,9 +27,7 @@ EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 4, 6, 128
 @pytest.fixture
 def puppet(guest, entry):
     """Give a process of the tracer's own ABI."""
-    with start_puppet(
-        guest, entry.table if entry.name != "int80_64" else entry.abi, entry
-    ) as puppet:
+    with start_puppet(guest, entry.abi, entry) as puppet:
         yield puppet
 
 
@@ -230,18 +228,16 @@ def test_a_fork_stops_parent_and_child(guest, entry):
         child.kill()
 
 
-@pytest.mark.parametrize("event", [False, True], ids=["plain", "event"])
-def test_an_exec_stops_at_the_new_programs_first_instruction(guest, entry, abi, event):
-    options = Option.TRACESYSGOOD | (Option.TRACEEXEC if event else 0)
+def test_an_exec_stops_at_the_new_programs_first_instruction(guest, entry, abi):
+    options = Option.TRACESYSGOOD | Option.TRACEEXEC
     guest.probe(abi, "puppet")
     with start_puppet(guest, entry.abi, entry, options) as puppet:
         path = f"/probes/puppet.{abi}".encode() + b"\0"
         puppet.write(puppet.strings.stage, path)
         puppet.prepare(own_entry(puppet), "execve", puppet.strings.stage, 0, 0)
         puppet.resume(Request.SYSCALL)
-        if event:
-            assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGTRAP, EVENT_EXEC)
-            assert puppet.event_message() == puppet.pid
+        assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGTRAP, EVENT_EXEC)
+        assert puppet.event_message() == puppet.pid
         assert puppet.resume(Request.SYSCALL) == CALL_STOP
         seen = puppet.registers()
         cleared = ("ax", "bx", "cx", "dx", "si", "di", "bp")

@@ -25,10 +25,9 @@ from harness.agent.puppet import (
 from harness.arch import I386
 from harness.entry import INT80, SYSCALL
 
-pytestmark = pytest.mark.entries("syscall", "int80", "int80_64")
+pytestmark = pytest.mark.entries("syscall", "int80")
 
 NT_PRSTATUS, NT_PRFPREG, NT_X86_XSTATE, NT_PRXFPREG = 1, 2, 0x202, 0x46E6_2B7F
-USER_DS = {"i386": 0x7B, "x86_64": 0x2B}
 FLAG_MASK = 0x50DD5  # CF PF AF ZF SF TF DF OF RF AC, and on a 64-bit kernel NT
 NT = 0x4000
 
@@ -97,36 +96,42 @@ def test_part_of_a_register_set_is_given_and_its_size(puppet):
     assert get_regset(puppet, 0x7777).errno == EINVAL
 
 
-@pytest.mark.parametrize("way", ["SETREGS", "POKEUSER", "SETREGSET"])
+def set_by_words(puppet, chosen):
+    for name, value in chosen.items():
+        assert poke(puppet, offset(puppet, name), value) is None, name
+
+
+def set_by_structure(puppet, chosen):
+    puppet.set_registers(**chosen)
+
+
+def set_by_set(puppet, chosen):
+    layout = LAYOUTS[puppet.abi]
+    old = get_regset(puppet, NT_PRSTATUS, len(layout) * puppet.abi.bits // 8).content
+    record = encode_registers(decode_registers(old, puppet.abi) | chosen, puppet.abi)
+    assert set_regset(puppet, NT_PRSTATUS, record).errno is None
+
+
+@pytest.mark.parametrize("way", [set_by_words, set_by_structure, set_by_set])
 def test_every_register_set_is_what_the_program_has(puppet, way):
     at_exit(puppet)
-    view = puppet.abi if way == "SETREGSET" else puppet.view
+    view = puppet.abi if way is set_by_set else puppet.view
     general = [plain_name(name) for name in puppet.abi.registers]
-    values = {n: 0x0BAD_0000 + 0x101 * place for place, n in enumerate(LAYOUTS[view])}
-    chosen = {name: values[name] for name in LAYOUTS[view] if name in general}
-    chosen |= {"sp": puppet.strings.stage + 0x8000, "flags": 0xAD7, "fs": USER_DS[arch(puppet)]}
-    if way == "POKEUSER":
-        assert {n: poke(puppet, offset(puppet, n), v) for n, v in chosen.items()} == dict.fromkeys(
-            chosen
-        )
-    elif way == "SETREGS":
-        puppet.set_registers(**chosen)
-    else:
-        old = get_regset(puppet, NT_PRSTATUS, len(LAYOUTS[view]) * view.bits // 8).content
-        record = encode_registers(decode_registers(old, view) | chosen, view)
-        assert set_regset(puppet, NT_PRSTATUS, record).errno is None
+    there = [name for name in LAYOUTS[view] if name in general]
+    chosen = {name: 0x0BAD_0000 + 0x101 * place for place, name in enumerate(there)}
+    chosen |= {"sp": puppet.strings.stage + 0x8000, "flags": 0xAD7, "fs": user_ds(puppet)}
+    way(puppet, chosen)
     seen = puppet.registers()
-    assert {name: seen[name] for name in chosen if name in seen} == {
-        name: value for name, value in chosen.items() if name in seen
-    }
+    common = chosen.keys() & seen.keys()
+    assert {name: seen[name] for name in common} == {name: chosen[name] for name in common}
     puppet.resume()
     found = puppet.after()
     assert {name: found[name] for name in chosen} == chosen
 
 
-def arch(puppet):
-    """USER_DS is the kernel's choice: a compat program has the 64-bit kernel's."""
-    return "i386" if puppet.home["ss"] == 0x7B else "x86_64"
+def user_ds(puppet):
+    """Return a data segment that every program may load: that of its stack."""
+    return puppet.home["ss"]
 
 
 def test_places_that_are_no_registers_are_refused_and_others_read_as_zero(puppet):
@@ -263,45 +268,53 @@ def legacy_image(puppet, operation):
 
 def fx_request(puppet, request):
     """GETFPREGS and SETFPREGS are the whole image for 64-bit tracers; others have an old format."""
-    return {"GET": (12 + 6, 14), "SET": (19, 15)}[request][puppet.view is not I386]
+    return {"GET": (18, 14), "SET": (19, 15)}[request][puppet.view is not I386]
 
 
-@pytest.mark.parametrize("way", ["request", "set"])
-def test_floating_point_registers_are_those_that_the_program_loaded(puppet, way):
+def test_floating_point_registers_are_those_that_the_program_loaded(puppet):
     image = fx_image(0x20)
     puppet.write(puppet.strings.stage + 0x1000, image)
     puppet.send_to(legacy_image(puppet, "restore") + b"\xcc")
     assert puppet.resume() == TRAP_STOP
-    if way == "request":
-        shown = puppet.ptrace(fx_request(puppet, "GET"), 0, Buffer(512)).memory[0]
-    else:
-        kind = NT_PRXFPREG if puppet.abi is I386 else NT_PRFPREG
-        shown = get_regset(puppet, kind, 512).content
-    assert shown[24:28] == image[24:28]
-    assert shown[32:288] == image[32:288]
+    shown = {
+        "request": puppet.ptrace(fx_request(puppet, "GET"), 0, Buffer(512)).memory[0],
+        "set": get_regset(puppet, fx_set(puppet), 512).content,
+        "extended set": get_regset(puppet, NT_X86_XSTATE, 4096).content,
+    }
+    for says, whole in shown.items():
+        if says != "extended set" or whole[:2] != b"\xa5\xa5":
+            assert whole[24:28] == image[24:28], says
+            assert whole[32:288] == image[32:288], says
 
 
-@pytest.mark.parametrize("way", ["request", "set"])
-def test_floating_point_registers_set_are_what_the_program_finds(puppet, way):
-    image = fx_image(0x40)
-    puppet.send_to(legacy_image(puppet, "save") + b"\xcc")
-    if way == "request":
-        assert puppet.ptrace(fx_request(puppet, "SET"), 0, image).value == 0
-    else:
-        kind = NT_PRXFPREG if puppet.abi is I386 else NT_PRFPREG
-        assert set_regset(puppet, kind, image).errno is None
-    assert puppet.resume() == TRAP_STOP
-    found = puppet.read(puppet.strings.stage + 0x1000, 512)
-    assert found[24:28] == image[24:28]
-    assert found[32:288] == image[32:288]
+def fx_set(puppet):
+    return NT_PRXFPREG if puppet.abi is I386 else NT_PRFPREG
+
+
+def set_fp_by_request(puppet, image):
+    assert puppet.ptrace(fx_request(puppet, "SET"), 0, image).value == 0
+
+
+def set_fp_by_set(puppet, image):
+    assert set_regset(puppet, fx_set(puppet), image).errno is None
+
+
+def test_floating_point_registers_set_are_what_the_program_finds(puppet):
+    for seed, way in ((0x40, set_fp_by_request), (0x60, set_fp_by_set)):
+        image = fx_image(seed)
+        puppet.send_to(legacy_image(puppet, "save") + b"\xcc")
+        way(puppet, image)
+        assert puppet.resume() == TRAP_STOP
+        found = puppet.read(puppet.strings.stage + 0x1000, 512)
+        assert found[24:28] == image[24:28], way.__name__
+        assert found[32:288] == image[32:288], way.__name__
 
 
 @pytest.mark.needs(since="5.14")
 def test_a_control_word_with_reserved_bits_is_refused(puppet):
     image = bytearray(fx_image(0x40))
     image[24:28] = b"\xff\xff\xff\xff"
-    kind = NT_PRXFPREG if puppet.abi is I386 else NT_PRFPREG
-    assert set_regset(puppet, kind, bytes(image)).errno == EINVAL
+    assert set_regset(puppet, fx_set(puppet), bytes(image)).errno == EINVAL
 
 
 @pytest.mark.needs(arch="x86_64")

@@ -23,7 +23,12 @@ from harness.arch import I386
 from harness.entry import SYSCALL
 from harness.landscape import HOLE
 
-pytestmark = pytest.mark.needs(since="5.11")
+WAYS = ("int80", "sysenter", "syscall32", "syscall", "int80_64")
+"""Each entry point of the kernel once."""
+PLAIN = ("int80", "syscall", "int80_64")
+OWN = ("int80", "syscall")
+
+pytestmark = [pytest.mark.needs(since="5.11"), pytest.mark.entries(*WAYS)]
 
 PR_SET_SYSCALL_USER_DISPATCH = 59
 OFF, ON = 0, 1
@@ -113,6 +118,7 @@ def test_calls_from_the_range_pass_and_only_those(puppet, entry):
     assert seen == passes
 
 
+@pytest.mark.entries(*OWN)
 def test_without_a_selector_every_call_from_elsewhere_is_blocked(puppet, entry):
     assert dispatch(puppet, entry, ON) == 0
     puppet.prepare(entry, "getppid")
@@ -120,6 +126,7 @@ def test_without_a_selector_every_call_from_elsewhere_is_blocked(puppet, entry):
 
 
 @pytest.mark.parametrize("kind", ["neither", "hole"])
+@pytest.mark.entries(*OWN)
 def test_a_selector_that_makes_no_sense_ends_the_process(puppet, entry, kind):
     if kind == "neither":
         block(puppet, entry)
@@ -130,6 +137,7 @@ def test_a_selector_that_makes_no_sense_ends_the_process(puppet, entry, kind):
     assert puppet.resume() & ~0x80 == Status({"neither": SIGSYS, "hole": SIGSEGV}[kind])
 
 
+@pytest.mark.entries(*OWN)
 def test_it_can_be_turned_off(puppet, entry):
     block(puppet, entry)
     puppet.write(selector_of(puppet), ALLOW)
@@ -138,6 +146,7 @@ def test_it_can_be_turned_off(puppet, entry):
     assert puppet.call(entry, "getppid") == 1
 
 
+@pytest.mark.entries(*OWN)
 def test_requests_that_make_no_sense(puppet, entry):
     last = entry.table.mask
     cases = {
@@ -161,6 +170,7 @@ def test_a_blocked_call_is_not_seen_by_a_tracer(puppet, entry):
     assert puppet.resume(Request.SYSCALL) == TRAP_STOP
 
 
+@pytest.mark.entries(*PLAIN)
 def test_a_child_does_not_inherit_it(guest, entry):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as puppet:
@@ -176,7 +186,7 @@ def test_a_child_does_not_inherit_it(guest, entry):
         child.kill()
 
 
-@pytest.mark.entries("int80", "syscall", "int80_64")
+@pytest.mark.entries(*PLAIN)
 def test_a_new_program_does_not_inherit_it(puppet, entry):
     assert dispatch(puppet, entry, ON, puppet.strings.landed[entry.name], 1, 0) == 0
     puppet.write(puppet.strings.stage, f"/probes/puppet.{entry.abi}".encode() + b"\0")
