@@ -10,9 +10,8 @@ from signal import SIGCHLD, SIGSEGV
 
 import pytest
 
-from harness.agent.puppet import INT3, TRAP_STOP, Option, Status, start_puppet
-from harness.arch import I386
-from harness.entry import INT80, SYSCALL
+from harness.agent.ptrace import TRAP_STOP, Option, Status
+from harness.agent.puppet import INT3, start_puppet
 
 ENTRIES = ("int80", "syscall", "int80_64")
 SI_KERNEL = 0x80
@@ -32,7 +31,7 @@ def puppet(guest, abi):
 def call(puppet, name, *arguments):
     """Have the puppet make a call, wherever it stands."""
     puppet.go_home()
-    return puppet.call(INT80 if puppet.abi is I386 else SYSCALL, name, *arguments)
+    return puppet.call(puppet.own_entry, name, *arguments)
 
 
 def may(puppet, code, port=PORT):
@@ -138,9 +137,8 @@ def test_ports_of_one_process_are_not_anothers(guest, abi):
 def test_a_child_has_its_parents_ports_and_its_own_from_then_on(guest, abi):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, abi, options=options) as puppet:
-        entry = INT80 if abi is I386 else SYSCALL
         assert call(puppet, "ioperm", PORT, 1, 1) == 0
-        puppet.prepare(entry, "fork")
+        puppet.prepare(puppet.own_entry, "fork")
         puppet.resume()
         child = puppet.follow(puppet.event_message())
         assert child.wait().is_stop

@@ -11,24 +11,23 @@ from signal import SIGSEGV
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.filters import ARCH, NR, Action, answer, answer_where, program_of
-from harness.agent.puppet import (
-    CALL_STOP,
-    INSTRUCTIONS,
-    INT3,
-    TRAP_STOP,
-    Option,
-    Request,
-    Status,
-    start_puppet,
+from harness.agent.filters import (
+    ARCH,
+    AUDIT_ARCH,
+    NR,
+    Action,
+    answer,
+    answer_where,
+    install_filter,
 )
-from harness.arch import I386
+from harness.agent.ptrace import CALL_STOP, DEBUG_REGISTERS, TRAP_STOP, Option, Request, Status
+from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
+from harness.arch import I386, X86_64
 from harness.entry import INT80_64, SYSCALL
-from harness.landscape import EDGE, UNTOUCHED
+from harness.landscape import EDGE
 from harness.pointers import bad_pointers
 
 HIGH_HALF = 0xFFFF_FFFF_0000_0000
-CALL_ARCH = {"i386": 0x4000_0003, "x86_64": 0xC000_003E}
 FAST = ("sysenter", "syscall32")
 COMPAT = ("int80", "int80_64", *FAST)
 ALLOW = answer(Action.ALLOW)
@@ -96,14 +95,12 @@ def test_cve_2010_3081_a_stack_at_the_top_of_memory_lends_the_kernel_none(guest,
 
 def test_cve_2017_5123_waitid_writes_to_no_address_of_the_kernels(guest, entry):
     """kernel/exit.c waitid: user_write_access_begin."""
-    exited, everybody, no_hurry = 4, 0, 0x0100_0000
+    everybody, exited = 0, 4
     arch, seen = guest.identity.arch, {}
     for pointer in bad_pointers(entry, arch):
         if pointer.address:
             assert guest.call(entry, "fork").value > 0
-            said = guest.call(
-                entry, "waitid", everybody, 0, pointer.address, exited | no_hurry * 0, 0
-            )
+            said = guest.call(entry, "waitid", everybody, 0, pointer.address, exited, 0)
             seen[pointer.name] = said.errno
     assert seen == dict.fromkeys(seen, EFAULT)
 
@@ -117,9 +114,7 @@ def test_cve_2014_4508_a_number_out_of_range_on_the_slow_way_is_enosys(guest, pu
         puppet.prepare(entry, number)
         assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, CALL_STOP, TRAP_STOP]
         seen["traced", number] = entry.abi.signed(puppet.after()["ax"])
-    guest.write(entry.abi, UNTOUCHED.start, ALLOW)
-    program = program_of(UNTOUCHED.start, ALLOW, entry.table)
-    assert guest.call(entry, "seccomp", 1, 0, program).value == 0
+    assert install_filter(guest, entry, ALLOW).value == 0
     for number in numbers:
         seen["filtered", number] = guest.call(entry, number).value
     assert seen == dict.fromkeys(seen, -ENOSYS)
@@ -140,7 +135,7 @@ def test_cve_2014_4699_a_return_to_no_address_is_a_signal(guest, puppet, entry, 
 
 
 ALIGNMENT, NESTED, IDENTIFICATION, DIRECTION = 0x40000, 0x4000, 0x200000, 0x400
-INTERRUPTS = 0x200
+INTERRUPTS, ALWAYS_ONE = 0x200, 0x2
 
 
 @pytest.mark.entries(*("int80", "sysenter", "syscall32", "syscall"))
@@ -162,34 +157,22 @@ def test_cve_2006_5755_a_new_program_starts_with_clean_flags(puppet, entry):
     puppet.prepare(entry, "execve", puppet.strings.stage, 0, 0, flags=flags)
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
-    assert puppet.registers()["flags"] == INTERRUPTS
-
-
-def filtered(puppet, entry, code):
-    """Have the puppet install a filter, and return what came of it."""
-    at = puppet.strings.stage + 0x2000
-    puppet.write(at, code)
-    puppet.write(at - 16, program_of(at, code, entry.table))
-    return puppet.call(entry, "seccomp", 1, 0, at - 16)
+    assert puppet.registers()["flags"] & ~ALWAYS_ONE == INTERRUPTS
 
 
 @pytest.mark.entries("int80_64")
 def test_cve_2009_0835_a_filter_of_64_bit_calls_does_not_take_int80_for_one(puppet, entry):
     """syscall_get_arch: TS_COMPAT."""
-    both = {"i386": (INT80_64, 71), "x86_64": (SYSCALL, 72)}
+    errors = {INT80_64: 71, SYSCALL: 72}
     code = b"".join(
         answer_where(
-            {ARCH: CALL_ARCH[name], NR: puppet.number(path, "getppid")}, Action.ERRNO + error
+            {ARCH: AUDIT_ARCH[path.table], NR: puppet.number(path, "getppid")}, Action.ERRNO + error
         )
-        for name, (path, error) in both.items()
+        for path, error in errors.items()
     )
-    assert filtered(puppet, entry, code + ALLOW) == 0
-    seen = {
-        (name, number): puppet.call(path, puppet.number(number, "getppid"), -1)
-        for name, (path, _) in both.items()
-        for number in (path,)
-    }
-    assert list(seen.values()) == [-71, -72]
+    assert puppet.install_filter(entry, code + ALLOW) == 0
+    seen = {path.name: puppet.call(path, "getppid") for path in errors}
+    assert seen == {path.name: -error for path, error in errors.items()}
 
 
 @pytest.mark.entries("int80_64")
@@ -197,13 +180,13 @@ def test_cve_2015_2830_a_child_made_by_int80_makes_64_bit_calls(guest, entry):
     """TS_COMPAT once stayed set in the child of a fork by int80: entry_64.S ret_from_fork."""
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as puppet:
-        code = answer_where({ARCH: CALL_ARCH["i386"]}, Action.ERRNO + 71) + ALLOW
+        code = answer_where({ARCH: AUDIT_ARCH[I386]}, Action.ERRNO + 71) + ALLOW
         puppet.prepare(entry, "fork")
         puppet.resume()
         child = puppet.follow(puppet.event_message())
         assert child.wait().is_stop
         assert child.resume() == TRAP_STOP
-        assert filtered(child, SYSCALL, code) == 0
+        assert child.install_filter(SYSCALL, code) == 0
         assert child.call(SYSCALL, "getppid") == puppet.pid
         assert child.call(entry, "getppid") == -71
         child.kill()
@@ -211,7 +194,6 @@ def test_cve_2015_2830_a_child_made_by_int80_makes_64_bit_calls(guest, entry):
 
 MOV_SS = {"i386": b"\x8e\x15", "x86_64": b"\x8e\x14\x25"}
 READ_OR_WRITE_1 = 0x30001
-DEBUG_REGISTERS = {"i386": 252, "x86_64": 848}
 
 
 @pytest.mark.entries(*INSTRUCTIONS)
@@ -221,10 +203,9 @@ def test_cve_2018_8897_a_trap_held_back_by_mov_ss_is_no_more_than_a_trap(puppet,
     watched = stage + 0x100
     puppet.write(watched, struct.pack("<H", puppet.home["ss"]))
     for number, value in ((0, watched), (7, READ_OR_WRITE_1)):
-        at = DEBUG_REGISTERS[puppet.view.name] + number * word
+        at = DEBUG_REGISTERS[puppet.view] + number * word
         assert puppet.ptrace(Request.POKEUSER, at, value).value == 0
     code = MOV_SS[puppet.abi.name] + watched.to_bytes(4, "little") + INSTRUCTIONS[entry.name]
-    puppet.write(watched + 8, b"")
     puppet.send_to(code + INT3, ax=puppet.number(entry, "getppid"))
     end = stage + len(code) + 1
     for _ in range(3):
@@ -259,11 +240,9 @@ def test_cve_2009_0835_a_filter_is_told_the_bit_of_x32(guest, entry):
     """An x32 call has the 64-bit architecture, and its bit in the number."""
     getppid = guest.table(entry).number("getppid")
     assert guest.call(entry, X32 | getppid).value == 1
-    right = {ARCH: CALL_ARCH["x86_64"], NR: X32 | getppid}
+    right = {ARCH: AUDIT_ARCH[X86_64], NR: X32 | getppid}
     code = answer_where(right, Action.ERRNO + 77) + ALLOW
-    guest.write(entry.abi, UNTOUCHED.start, code)
-    program = program_of(UNTOUCHED.start, code, entry.table)
-    assert guest.call(entry, "seccomp", 1, 0, program).value == 0
+    assert install_filter(guest, entry, code).value == 0
     assert guest.call(entry, X32 | getppid).errno == 77
     assert guest.call(entry, getppid).value == 1
 

@@ -15,55 +15,43 @@ from harness.agent.arguments import Buffer
 from harness.agent.filters import (
     ARCH,
     ARGUMENTS,
+    AUDIT_ARCH,
     IP,
     NR,
+    SET_MODE_FILTER,
+    SET_MODE_STRICT,
     Action,
     answer,
     answer_unless,
     answer_where,
+    install_filter,
     instruction,
     load,
     program_of,
 )
-from harness.agent.puppet import (
-    CALL_STOP,
-    TRAP_STOP,
-    Option,
-    Request,
-    Status,
-    start_puppet,
-)
-from harness.landscape import ARENA, HOLE, READ_ONLY
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
+from harness.agent.puppet import start_puppet
+from harness.entry import ENTRY_POINTS
+from harness.landscape import HOLE, READ_ONLY
 
-SET_STRICT, SET_FILTER, GET_ACTION_AVAIL, GET_NOTIF_SIZES = range(4)
+GET_ACTION_AVAIL, GET_NOTIF_SIZES = 2, 3
 PR_GET_SECCOMP, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 21, 22, 38, 39
 NEW_LISTENER = 8
 SYS_SECCOMP = 1
 DUMPED = 0x80
 EVENT_SECCOMP = 7
 ALLOW = answer(Action.ALLOW)
-CALL_ARCH = {"i386": 0x4000_0003, "x86_64": 0xC000_003E}
-WAYS = ("int80", "sysenter", "syscall32", "syscall", "int80_64")
-"""Each entry point of the kernel once."""
 PLAIN = ("int80", "syscall", "int80_64")
 OWN = ("int80", "syscall")
-FILTER_AT, PROGRAM_AT = ARENA.start + 0x8000, ARENA.start + 0x7000
 
 
-pytestmark = pytest.mark.entries(*WAYS)
-
-
-def install(guest, entry, code, flags=0):
-    """Give the executor a filter, and return what came of it."""
-    guest.write(entry.abi, FILTER_AT, code)
-    program = program_of(FILTER_AT, code, entry.table)
-    return guest.call(entry, "seccomp", SET_FILTER, flags, program)
+pytestmark = pytest.mark.entries(*ENTRY_POINTS)
 
 
 def on(guest, entry, name, action):
     """Return a filter: `action` for the call `name` through `entry`, everything else is allowed."""
     number = guest.table(entry).number(name)
-    return answer_where({ARCH: CALL_ARCH[entry.table.name], NR: number}, action) + ALLOW
+    return answer_where({ARCH: AUDIT_ARCH[entry.table], NR: number}, action) + ALLOW
 
 
 @pytest.fixture
@@ -73,17 +61,8 @@ def puppet(guest, entry):
         yield puppet
 
 
-def filtered(guest, puppet, entry, action, name="getppid"):
-    """Have a traced process install a filter, and return what came of it."""
-    code = on(guest, entry, name, action) if isinstance(action, int) else action
-    at = puppet.strings.stage + 0x2000
-    puppet.write(at, code)
-    puppet.write(at - 16, program_of(at, code, entry.table))
-    return puppet.call(entry, "seccomp", SET_FILTER, 0, at - 16)
-
-
 def test_a_filter_is_told_number_and_architecture(guest, entry):
-    assert install(guest, entry, on(guest, entry, "getppid", Action.ERRNO + 77)).value == 0
+    assert install_filter(guest, entry, on(guest, entry, "getppid", Action.ERRNO + 77)).value == 0
     assert guest.call(entry, "getppid").errno == 77
     assert guest.call(entry, "close", -1).errno == EBADF
 
@@ -97,7 +76,7 @@ def test_a_filter_is_told_all_six_arguments_whole(guest, entry):
         low, high = ARGUMENTS + 8 * place, ARGUMENTS + 8 * place + 4
         code += answer_unless(low, value & 0xFFFF_FFFF, Action.ERRNO + 10 * place + 101)
         code += answer_unless(high, (value & mask) >> 32, Action.ERRNO + 10 * place + 102)
-    assert install(guest, entry, code + answer(Action.ERRNO + 99)).value == 0
+    assert install_filter(guest, entry, code + answer(Action.ERRNO + 99)).value == 0
     said = guest.call(entry, "getppid", *given)
     assert said.errno == 99, "101 + 10 * n: argument n is wrong in its low half; 102: high"
 
@@ -108,14 +87,14 @@ def test_a_filter_is_told_where_the_call_comes_from(guest, entry):
     number = guest.table(entry).number("getppid")
     right = {NR: number, IP: landed & 0xFFFF_FFFF, IP + 4: landed >> 32}
     code = answer_where(right, Action.ERRNO + 77)
-    assert install(guest, entry, code + ALLOW).value == 0
+    assert install_filter(guest, entry, code + ALLOW).value == 0
     assert guest.call(entry, "getppid").errno == 77
 
 
 def test_a_filter_is_told_numbers_past_the_table_and_negative_ones(guest, entry):
     numbers = {0x7FFF: 71, 0x7FFF_FFFF: 72, -2: 73, -0x8000_0000: 74}
     code = b"".join(answer_where({NR: n}, Action.ERRNO + e) for n, e in numbers.items())
-    assert install(guest, entry, code + ALLOW).value == 0
+    assert install_filter(guest, entry, code + ALLOW).value == 0
     assert {n: guest.call(entry, n).errno for n in numbers} == numbers
 
 
@@ -125,7 +104,7 @@ def test_errno_gives_the_error_and_no_more_than_4095(guest, entry):
     number = guest.table(entry).number
     code = b"".join(answer_where({NR: number(n)}, Action.ERRNO + e) for n, e in names.items())
     code += answer_where({NR: number("close")}, Action.ERRNO)
-    assert install(guest, entry, code + ALLOW).value == 0
+    assert install_filter(guest, entry, code + ALLOW).value == 0
     seen = {name: guest.call(entry, name).value for name in names}
     assert seen == {name: -min(error, 4095) for name, error in names.items()}
     assert guest.call(entry, "close", -1).value == 0
@@ -133,7 +112,7 @@ def test_errno_gives_the_error_and_no_more_than_4095(guest, entry):
 
 def test_a_denied_call_is_not_made_and_changes_no_register(guest, entry):
     old = guest.call(entry, "umask", 0o22).value
-    assert install(guest, entry, on(guest, entry, "umask", Action.ERRNO + 77)).value == 0
+    assert install_filter(guest, entry, on(guest, entry, "umask", Action.ERRNO + 77)).value == 0
     said = guest.call(entry, "umask", 0o77)
     assert (said.errno, said.clobbered <= entry.may_clobber) == (77, True)
     masks = guest.read_file(f"/proc/{guest.call(entry, 'getpid').value}/status").decode()
@@ -141,7 +120,7 @@ def test_a_denied_call_is_not_made_and_changes_no_register(guest, entry):
 
 
 def test_trap_sends_sigsys_from_the_call_with_its_number_in_ax(guest, entry):
-    assert install(guest, entry, on(guest, entry, "getppid", Action.TRAP + 7)).value == 0
+    assert install_filter(guest, entry, on(guest, entry, "getppid", Action.TRAP + 7)).value == 0
     said = guest.call(entry, "getppid")
     assert said.signal
     assert (said.signal.name, said.signal.code) == ("SIGSYS", SYS_SECCOMP)
@@ -152,7 +131,7 @@ def test_trap_sends_sigsys_from_the_call_with_its_number_in_ax(guest, entry):
 
 
 def test_traps_siginfo_names_call_and_architecture(guest, puppet, entry):
-    assert filtered(guest, puppet, entry, Action.TRAP + 0x1234) == 0
+    assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.TRAP + 0x1234)) == 0
     puppet.prepare(entry, "getppid")
     assert puppet.resume() == Status.stopped(SIGSYS)
     assert puppet.siginfo() == (SIGSYS, 0x1234, SYS_SECCOMP)
@@ -161,12 +140,12 @@ def test_traps_siginfo_names_call_and_architecture(guest, puppet, entry):
     fields = puppet.siginfo_bytes()[12 if pointer == 4 else 16 :]
     number = puppet.number(entry, "getppid")
     assert int.from_bytes(fields[:pointer], "little") == seen["ip"]
-    assert struct.unpack_from("<iI", fields, pointer) == (number, CALL_ARCH[entry.table.name])
+    assert struct.unpack_from("<iI", fields, pointer) == (number, AUDIT_ARCH[entry.table])
     assert seen["ax"] == number
 
 
 def test_kill_ends_the_process_by_sigsys(guest, puppet, entry):
-    assert filtered(guest, puppet, entry, Action.KILL_PROCESS) == 0
+    assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.KILL_PROCESS)) == 0
     assert puppet.call(entry, "getuid") == 0
     puppet.prepare(entry, "getppid")
     assert puppet.resume() & ~DUMPED == Status(SIGSYS)
@@ -177,19 +156,19 @@ def test_kill_ends_the_process_by_sigsys(guest, puppet, entry):
 def test_killing_the_only_thread_and_unknown_answers_end_the_process_too(
     guest, puppet, entry, action
 ):
-    assert filtered(guest, puppet, entry, action) == 0
+    assert puppet.install_filter(entry, on(guest, entry, "getppid", action)) == 0
     puppet.prepare(entry, "getppid")
     assert puppet.resume() & ~DUMPED == Status(SIGSYS)
 
 
 @pytest.mark.entries(*OWN)
 def test_log_allows(guest, entry):
-    assert install(guest, entry, on(guest, entry, "getppid", Action.LOG)).value == 0
+    assert install_filter(guest, entry, on(guest, entry, "getppid", Action.LOG)).value == 0
     assert guest.call(entry, "getppid").value == 1
 
 
 def test_trace_without_a_tracer_is_enosys(guest, entry):
-    assert install(guest, entry, on(guest, entry, "getppid", Action.TRACE + 7)).value == 0
+    assert install_filter(guest, entry, on(guest, entry, "getppid", Action.TRACE + 7)).value == 0
     assert guest.call(entry, "getppid").errno == ENOSYS
 
 
@@ -198,7 +177,7 @@ def asked(guest, entry):
     """Give a traced process whose getppid its tracer is asked about."""
     options = Option.TRACESECCOMP | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as puppet:
-        assert filtered(guest, puppet, entry, Action.TRACE + 0x1234) == 0
+        assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.TRACE + 0x1234)) == 0
         puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_SECCOMP)
         yield puppet
@@ -233,13 +212,13 @@ def test_syscall_info_tells_of_a_call_that_a_filter_asks_about(asked, entry):
     seen = asked.registers()
     assert op == 3
     assert rest == [
-        *(CALL_ARCH[entry.table.name], seen["ip"], seen["sp"], asked.number(entry, "getppid")),
+        *(AUDIT_ARCH[entry.table], seen["ip"], seen["sp"], asked.number(entry, "getppid")),
         *(*range(11, 17), 0x1234),
     ]
 
 
 def test_a_tracer_comes_before_the_filter(guest, puppet, entry):
-    assert filtered(guest, puppet, entry, Action.ERRNO + 77) == 0
+    assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.ERRNO + 77)) == 0
     seen = {}
     for name, instead in (("getppid", "getpid"), ("getpid", "getppid")):
         puppet.prepare(entry, name)
@@ -257,7 +236,7 @@ def test_the_strictest_of_several_filters_decides_and_of_equals_the_newest(guest
 
     def give(actions):
         code = b"".join(answer_where({NR: number[n]}, a) for n, a in actions.items())
-        assert install(guest, entry, code + ALLOW).value == 0
+        assert install_filter(guest, entry, code + ALLOW).value == 0
 
     errno = Action.ERRNO
     give({"getppid": errno + 1, "getuid": Action.ALLOW, "getgid": Action.TRACE})
@@ -277,7 +256,7 @@ def test_strict_mode_allows_reading_and_writing_and_nothing_else(puppet, entry):
 
 @pytest.mark.entries(*OWN)
 def test_strict_mode_lets_a_program_exit(puppet, entry):
-    assert puppet.call(entry, "seccomp", SET_STRICT, 0, 0) == 0
+    assert puppet.call(entry, "seccomp", SET_MODE_STRICT, 0, 0) == 0
     puppet.prepare(entry, "exit", 5)
     assert puppet.resume() == Status.exited(5)
 
@@ -296,14 +275,14 @@ def test_strict_mode_knows_numbers_by_their_abi(puppet, entry):
 def test_a_filter_needs_privilege_or_a_promise_to_gain_none(guest, entry):
     assert guest.call(entry, "setuid", 1000).value == 0
     code = on(guest, entry, "getppid", Action.ERRNO + 77)
-    assert install(guest, entry, code).errno == EACCES
+    assert install_filter(guest, entry, code).errno == EACCES
     assert guest.call(entry, "getppid").value == 1
     assert guest.call(entry, "prctl", PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0).value == 0
     assert guest.call(entry, "prctl", PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0).errno == EINVAL
     assert guest.call(entry, "prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 1).errno == EINVAL
     assert guest.call(entry, "prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).value == 0
     assert guest.call(entry, "prctl", PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0).value == 1
-    assert install(guest, entry, code).value == 0
+    assert install_filter(guest, entry, code).value == 0
     assert guest.call(entry, "getppid").errno == 77
 
 
@@ -323,26 +302,21 @@ INVALID = {
 
 @pytest.mark.entries(*PLAIN)
 def test_a_filter_that_makes_no_sense_is_einval(guest, entry):
-    seen = {}
-    for says, code in INVALID.items():
-        for at in range(0, len(code), 8192):
-            guest.write(entry.abi, FILTER_AT + at, code[at : at + 8192])
-        program = program_of(FILTER_AT, code, entry.table)
-        seen[says] = guest.call(entry, "seccomp", SET_FILTER, 0, program).errno
+    seen = {says: install_filter(guest, entry, code).errno for says, code in INVALID.items()}
     assert seen == dict.fromkeys(INVALID, EINVAL)
-    assert install(guest, entry, load(60) + ALLOW).value == 0
+    assert install_filter(guest, entry, load(60) + ALLOW).value == 0
 
 
 @pytest.mark.entries(*PLAIN)
 def test_a_request_that_makes_no_sense(guest, entry):
     program = program_of(HOLE, ALLOW, entry.table)
     cases = {
-        "a program in a hole": (SET_FILTER, 0, HOLE, EFAULT),
-        "a filter in a hole": (SET_FILTER, 0, program, EFAULT),
-        "an unknown flag": (SET_FILTER, 0x4000, program, EINVAL),
+        "a program in a hole": (SET_MODE_FILTER, 0, HOLE, EFAULT),
+        "a filter in a hole": (SET_MODE_FILTER, 0, program, EFAULT),
+        "an unknown flag": (SET_MODE_FILTER, 0x4000, program, EINVAL),
         "an unknown operation": (9, 0, program, EINVAL),
-        "strict, with a flag": (SET_STRICT, 1, 0, EINVAL),
-        "strict, with an argument": (SET_STRICT, 0, program, EINVAL),
+        "strict, with a flag": (SET_MODE_STRICT, 1, 0, EINVAL),
+        "strict, with an argument": (SET_MODE_STRICT, 0, program, EINVAL),
         "an action, with a flag": (GET_ACTION_AVAIL, 1, program, EINVAL),
         "an action from a hole": (GET_ACTION_AVAIL, 0, HOLE, EFAULT),
         "an action that is none": (GET_ACTION_AVAIL, 0, b"\0\0\4\0", EOPNOTSUPP),
@@ -371,9 +345,9 @@ def test_the_mode_is_told_and_does_not_go_back(guest, entry):
         return guest.call(entry, "prctl", PR_GET_SECCOMP, 0, 0, 0, 0).value
 
     assert mode() == 0
-    assert install(guest, entry, ALLOW).value == 0
+    assert install_filter(guest, entry, ALLOW).value == 0
     assert mode() == 2
-    assert guest.call(entry, "seccomp", SET_STRICT, 0, 0).errno == EINVAL
+    assert guest.call(entry, "seccomp", SET_MODE_STRICT, 0, 0).errno == EINVAL
     assert mode() == 2
 
 
@@ -381,7 +355,7 @@ def test_the_mode_is_told_and_does_not_go_back(guest, entry):
 def test_a_filter_stays_over_fork(guest, entry):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as puppet:
-        assert filtered(guest, puppet, entry, Action.ERRNO + 77) == 0
+        assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.ERRNO + 77)) == 0
         puppet.prepare(entry, "fork")
         puppet.resume()
         child = puppet.follow(puppet.event_message())
@@ -394,7 +368,7 @@ def test_a_filter_stays_over_fork(guest, entry):
 
 @pytest.mark.entries(*PLAIN)
 def test_a_filter_stays_over_exec(guest, puppet, entry):
-    assert filtered(guest, puppet, entry, Action.ERRNO + 77) == 0
+    assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.ERRNO + 77)) == 0
     puppet.write(puppet.strings.stage, f"/probes/puppet.{entry.abi}".encode() + b"\0")
     puppet.prepare(entry, "execve", puppet.strings.stage, 0, 0)
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
@@ -407,11 +381,8 @@ NOTIF_RECV, NOTIF_SEND, NOTIF_ID_VALID = 0xC050_2100, 0xC018_2101, 0x4008_2102
 
 @pytest.mark.entries(*PLAIN)
 def test_a_supervisor_is_told_of_a_call_and_answers_it(guest, puppet, entry):
-    at = puppet.strings.stage + 0x2000
     code = on(guest, entry, "getppid", Action.USER_NOTIF)
-    puppet.write(at, code)
-    puppet.write(at - 16, program_of(at, code, entry.table))
-    listener = puppet.call(entry, "seccomp", SET_FILTER, NEW_LISTENER, at - 16)
+    listener = puppet.install_filter(entry, code, NEW_LISTENER)
     assert listener >= 0
     tracer = puppet.tracer
     pidfd = guest.call(tracer, "pidfd_open", puppet.pid, 0).value
@@ -423,7 +394,7 @@ def test_a_supervisor_is_told_of_a_call_and_answers_it(guest, puppet, entry):
         said = guest.call(tracer, "ioctl", fd, NOTIF_RECV, Buffer(80, fill=0))
         assert said.value == 0
         identifier, pid, flags, number, arch, _, *six = struct.unpack("<QIIiIQ6Q", said.memory[0])
-        assert (pid, flags, arch) == (puppet.pid, 0, CALL_ARCH[entry.table.name])
+        assert (pid, flags, arch) == (puppet.pid, 0, AUDIT_ARCH[entry.table])
         assert (number, six) == (puppet.number(entry, "getppid"), [*range(11, 17)])
         reply = struct.pack("<QqiI", identifier, value, error, 0)
         assert guest.call(tracer, "ioctl", fd, NOTIF_SEND, reply).value == 0

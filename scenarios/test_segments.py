@@ -13,7 +13,8 @@ from signal import SIGILL
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.puppet import INSTRUCTIONS, INT3, TRAP_STOP, Status, start_puppet
+from harness.agent.ptrace import TRAP_STOP, Status
+from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
 from harness.arch import I386
 from harness.entry import INT80, INT80_64, SYSCALL
 from harness.landscape import HOLE, UNTOUCHED
@@ -72,10 +73,6 @@ def puppet(guest, abi):
     """Give a process of `abi` that is traced by one of the kernel's own."""
     with start_puppet(guest, abi) as puppet:
         yield puppet
-
-
-def own_entry(puppet):
-    return INT80 if puppet.abi is I386 else SYSCALL
 
 
 def value_of(said):
@@ -199,7 +196,7 @@ def make_tls(puppet, number, **what):
 def make_ldt(puppet, number, **what):
     at = puppet.strings.stage + 0x1800
     puppet.write(at, Descriptor(**what).asked(number))
-    assert puppet.call(own_entry(puppet), "modify_ldt", WRITE, at, 16) == 0
+    assert puppet.call(puppet.own_entry, "modify_ldt", WRITE, at, 16) == 0
 
 
 def first_tls(guest):
@@ -222,7 +219,7 @@ def test_the_processor_finds_a_segment_as_it_was_asked_for(guest, puppet, table)
 
 @pytest.mark.parametrize("table", ["ldt", "gdt"])
 def test_a_segment_register_addresses_by_its_segments_base(puppet, table):
-    base, entry = puppet.strings.stage + 0x2000, own_entry(puppet)
+    base, entry = puppet.strings.stage + 0x2000, puppet.own_entry
     puppet.write(base, b"abcd")
     if table == "ldt":
         make_ldt(puppet, 5, base=base)

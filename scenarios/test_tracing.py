@@ -13,21 +13,11 @@ from signal import SIGTRAP
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.puppet import (
-    CALL_STOP,
-    INSTRUCTIONS,
-    INT3,
-    TRAP_STOP,
-    Option,
-    Request,
-    Status,
-    plain_name,
-    start_puppet,
-)
-from harness.entry import KERNEL_VSYSCALL, SYSCALL
+from harness.agent.filters import AUDIT_ARCH
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status, plain_name
+from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
+from harness.entry import ENTRY_POINTS, KERNEL_VSYSCALL, SYSCALL
 
-WAYS = ("int80", "sysenter", "syscall32", "syscall", "int80_64")
-"""Each entry point of the kernel once."""
 FAST = ("sysenter", "syscall32")
 PLAIN = ("int80", "syscall", "int80_64")
 OWN = ("int80", "syscall")
@@ -36,7 +26,7 @@ PAGE = 4096
 WHERE = 0x2E00_0000
 
 
-pytestmark = pytest.mark.entries(*WAYS)
+pytestmark = pytest.mark.entries(*ENTRY_POINTS)
 
 
 @pytest.fixture
@@ -47,7 +37,7 @@ def puppet(guest, entry):
 
 
 @pytest.mark.claim(56)
-@pytest.mark.entries("kernel_vsyscall", *WAYS)
+@pytest.mark.entries("kernel_vsyscall", *ENTRY_POINTS)
 def test_a_call_stops_once_at_its_entry_and_once_at_its_exit(puppet, entry):
     puppet.prepare(entry, "getppid")
     assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, CALL_STOP, TRAP_STOP]
@@ -260,7 +250,6 @@ def test_without_tracesysgood_a_call_stops_by_a_plain_sigtrap(guest, entry):
 
 
 NONE, ENTRY, EXIT = range(3)
-CALL_ARCH = {"i386": 0x4000_0003, "x86_64": 0xC000_003E}
 
 
 def syscall_info(puppet, size=88):
@@ -279,7 +268,7 @@ def test_syscall_info_names_arch_number_and_arguments_at_the_entry(puppet, entry
     number = puppet.number(entry, "getppid")
     assert op == ENTRY
     assert rest == [
-        *(CALL_ARCH[entry.table.name], seen["ip"], seen["sp"], number),
+        *(AUDIT_ARCH[entry.table], seen["ip"], seen["sp"], number),
         *range(11, 17),
     ]
 
@@ -294,7 +283,7 @@ def test_syscall_info_tells_result_from_error_at_the_exit(puppet, entry):
         assert size == 33
         op, *rest = struct.unpack("<B3xIQQqB", info[:33])
         assert op == EXIT
-        assert rest == [CALL_ARCH[entry.table.name], seen["ip"], seen["sp"], *result]
+        assert rest == [AUDIT_ARCH[entry.table], seen["ip"], seen["sp"], *result]
         puppet.resume()
 
 

@@ -13,9 +13,9 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTRAP, SIGUSR1, SIGUSR2
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.puppet import CALL_STOP, TRAP_STOP, Option, Request, Status, start_puppet
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
+from harness.agent.puppet import start_puppet
 from harness.arch import I386
-from harness.entry import INT80, SYSCALL
 from harness.landscape import EDGE, HOLE, READ_ONLY
 
 pytestmark = pytest.mark.entries("syscall", "int80")
@@ -29,10 +29,6 @@ def puppet(guest, entry):
     """Give a process of the tracer's own ABI."""
     with start_puppet(guest, entry.abi, entry) as puppet:
         yield puppet
-
-
-def own_entry(puppet):
-    return INT80 if puppet.abi is I386 else SYSCALL
 
 
 def errors(puppet, cases):
@@ -73,7 +69,7 @@ def test_seizing_wants_known_options_and_no_address(guest, entry):
 
 
 def test_a_running_process_cannot_be_asked(puppet):
-    puppet.prepare(own_entry(puppet), "pause")
+    puppet.prepare(puppet.own_entry, "pause")
     puppet.ptrace(Request.CONT)
     cases = {
         "its registers": (Request.GETREGS, 0, Buffer(216), ESRCH),
@@ -160,12 +156,12 @@ def test_a_tracer_may_write_where_the_program_may_not(puppet):
 
 
 def test_the_traced_process_cannot_ask_to_be_traced(puppet):
-    entry = own_entry(puppet)
+    entry = puppet.own_entry
     assert puppet.call(entry, "ptrace", Request.TRACEME) == -EPERM
 
 
 def test_a_signal_stops_the_traced_process_and_may_be_replaced_or_dropped(puppet):
-    entry = own_entry(puppet)
+    entry = puppet.own_entry
     puppet.prepare(entry, "getppid")
     puppet.signal(SIGUSR1)
     assert puppet.resume() == Status.stopped(SIGUSR1)
@@ -178,7 +174,7 @@ def test_a_signal_stops_the_traced_process_and_may_be_replaced_or_dropped(puppet
 
 
 def test_a_stop_of_the_whole_group_and_its_continuation(puppet):
-    puppet.prepare(own_entry(puppet), "getppid")
+    puppet.prepare(puppet.own_entry, "getppid")
     puppet.signal(SIGSTOP)
     assert puppet.resume() == Status.stopped(SIGSTOP)
     assert puppet.resume(by_signal=SIGSTOP) == Status.stopped(SIGSTOP, EVENT_STOP)
@@ -190,7 +186,7 @@ def test_a_stop_of_the_whole_group_and_its_continuation(puppet):
 
 
 def test_a_killed_process_does_not_stop_once_more(puppet):
-    puppet.prepare(own_entry(puppet), "pause")
+    puppet.prepare(puppet.own_entry, "pause")
     puppet.resume(Request.SYSCALL)
     puppet.signal(SIGKILL)
     assert puppet.wait() == Status(SIGKILL)
@@ -200,14 +196,14 @@ def test_a_blocked_signals_mask_is_given_and_set(puppet):
     mask = 1 << (SIGUSR1 - 1)
     assert puppet.ptrace(Request.SETSIGMASK, 8, mask.to_bytes(8, "little")).value == 0
     assert puppet.ptrace(Request.GETSIGMASK, 8, Buffer(8)).memory[0] == mask.to_bytes(8, "little")
-    puppet.prepare(own_entry(puppet), "getppid")
+    puppet.prepare(puppet.own_entry, "getppid")
     puppet.signal(SIGUSR1)
     assert puppet.resume() == TRAP_STOP
 
 
 def test_an_exit_stops_the_process_with_its_status(guest, entry):
     with start_puppet(guest, entry.abi, entry, Option.TRACEEXIT) as puppet:
-        puppet.prepare(own_entry(puppet), "exit", 0x2A)
+        puppet.prepare(puppet.own_entry, "exit", 0x2A)
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_EXIT)
         assert puppet.event_message() == 0x2A00
         assert puppet.resume() == Status.exited(0x2A)
@@ -216,7 +212,7 @@ def test_an_exit_stops_the_process_with_its_status(guest, entry):
 def test_a_fork_stops_parent_and_child(guest, entry):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, entry, options) as puppet:
-        puppet.prepare(own_entry(puppet), "fork")
+        puppet.prepare(puppet.own_entry, "fork")
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
         child = puppet.follow(puppet.event_message())
         assert child.wait() == Status.stopped(SIGTRAP, EVENT_STOP)
@@ -224,7 +220,7 @@ def test_a_fork_stops_parent_and_child(guest, entry):
         assert puppet.resume() == TRAP_STOP
         assert puppet.after()["ax"] == child.pid
         assert child.resume() == TRAP_STOP
-        assert child.call(own_entry(child), "getppid") == puppet.pid
+        assert child.call(child.own_entry, "getppid") == puppet.pid
         child.kill()
 
 
@@ -234,7 +230,7 @@ def test_an_exec_stops_at_the_new_programs_first_instruction(guest, entry, abi):
     with start_puppet(guest, entry.abi, entry, options) as puppet:
         path = f"/probes/puppet.{abi}".encode() + b"\0"
         puppet.write(puppet.strings.stage, path)
-        puppet.prepare(own_entry(puppet), "execve", puppet.strings.stage, 0, 0)
+        puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
         puppet.resume(Request.SYSCALL)
         assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGTRAP, EVENT_EXEC)
         assert puppet.event_message() == puppet.pid

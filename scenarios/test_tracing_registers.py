@@ -12,18 +12,18 @@ from errno import EINVAL, EIO
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.puppet import (
+from harness.agent.ptrace import (
     CALL_STOP,
+    DEBUG_REGISTERS,
     LAYOUTS,
     TRAP_STOP,
     Request,
     decode_registers,
     encode_registers,
     plain_name,
-    start_puppet,
 )
+from harness.agent.puppet import start_puppet
 from harness.arch import I386
-from harness.entry import INT80, SYSCALL
 
 pytestmark = pytest.mark.entries("syscall", "int80")
 
@@ -39,12 +39,8 @@ def puppet(guest, entry, abi):
         yield puppet
 
 
-def own_entry(puppet):
-    return INT80 if puppet.abi is I386 else SYSCALL
-
-
 def at_exit(puppet, **registers):
-    puppet.prepare(own_entry(puppet), "getppid", 11, 12, 13, 14, 15, 16, **registers)
+    puppet.prepare(puppet.own_entry, "getppid", 11, 12, 13, 14, 15, 16, **registers)
     puppet.resume(Request.SYSCALL)
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
 
@@ -174,14 +170,13 @@ def test_a_selector_of_nothing_is_loaded_as_null(puppet):
     assert puppet.after()["fs"] == 0
 
 
-DEBUG_REGISTERS = {"i386": 252, "x86_64": 848}
 TRAP_HWBKPT = 4
 WATCH_WRITE_4, BREAK, WATCH_IO, WATCH_WRITE_8 = 0xD0001, 0x1, 0x20001, 0x90001
 WATCHED = 0x104
 
 
 def debug_register(puppet, number):
-    return DEBUG_REGISTERS[puppet.view.name] + number * puppet.view.bits // 8
+    return DEBUG_REGISTERS[puppet.view] + number * puppet.view.bits // 8
 
 
 def arm(puppet, address, control):

@@ -11,30 +11,22 @@ from signal import SIGSEGV, SIGSYS
 
 import pytest
 
-from harness.agent.puppet import (
-    CALL_STOP,
-    TRAP_STOP,
-    Option,
-    Request,
-    Status,
-    start_puppet,
-)
+from harness.agent.filters import AUDIT_ARCH
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
+from harness.agent.puppet import start_puppet
 from harness.arch import I386
-from harness.entry import SYSCALL
+from harness.entry import ENTRY_POINTS, SYSCALL
 from harness.landscape import HOLE
 
-WAYS = ("int80", "sysenter", "syscall32", "syscall", "int80_64")
-"""Each entry point of the kernel once."""
 PLAIN = ("int80", "syscall", "int80_64")
 OWN = ("int80", "syscall")
 
-pytestmark = [pytest.mark.needs(since="5.11"), pytest.mark.entries(*WAYS)]
+pytestmark = [pytest.mark.needs(since="5.11"), pytest.mark.entries(*ENTRY_POINTS)]
 
 PR_SET_SYSCALL_USER_DISPATCH = 59
 OFF, ON = 0, 1
 ALLOW, BLOCK, NEITHER = b"\0", b"\1", b"\2"
 SYS_USER_DISPATCH = 2
-CALL_ARCH = {"i386": 0x4000_0003, "x86_64": 0xC000_003E}
 
 
 @pytest.fixture
@@ -71,7 +63,7 @@ def test_a_blocked_call_is_sigsys_with_number_and_place(puppet, entry):
     fields = puppet.siginfo_bytes()[12 if puppet.view is I386 else 16 :]
     number = puppet.number(entry, "getppid")
     assert int.from_bytes(fields[:pointer], "little") == seen["ip"]
-    assert struct.unpack_from("<iI", fields, pointer) == (number, CALL_ARCH[entry.table.name])
+    assert struct.unpack_from("<iI", fields, pointer) == (number, AUDIT_ARCH[entry.table])
 
 
 def test_a_blocked_call_leaves_its_registers_as_they_were(puppet, entry):

@@ -10,7 +10,7 @@ from live import native
 
 from harness.agent.filters import ARCH, NR, Action, answer, answer_where, program_of
 from harness.agent.guest import Guest
-from harness.agent.puppet import (
+from harness.agent.ptrace import (
     CALL_STOP,
     LAYOUTS,
     TRAP_STOP,
@@ -20,9 +20,9 @@ from harness.agent.puppet import (
     encode_registers,
     pack,
     plain_name,
-    start_puppet,
     words,
 )
+from harness.agent.puppet import start_puppet
 from harness.arch import ABIS, I386, X86_64, Abi
 from harness.errors import GuestError
 

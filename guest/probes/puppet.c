@@ -12,7 +12,6 @@
 #include "enter.h"
 #include "numbers.h"
 #include "report.h"
-#include "vdso.h"
 
 #define STAGE_BYTES 0x10000
 #define WUNTRACED 2
@@ -58,7 +57,6 @@ _Noreturn void c_main(const uptr *stack)
 	report("before", (uptr)before);
 	report("after", (uptr)after);
 	report("entry", (uptr)&entry);
-	report("sysinfo", auxiliary(stack, AT_SYSINFO));
 	ENTRY_PATHS(ENTRY_REPORT)
 	die(0);
 }

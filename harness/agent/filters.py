@@ -11,7 +11,11 @@ import struct
 from collections.abc import Mapping
 from enum import IntEnum
 
-from harness.arch import I386, Abi
+from harness.agent.calls import Outcome
+from harness.agent.guest import Guest
+from harness.arch import I386, X86_64, Abi
+from harness.entry import EntryPath
+from harness.landscape import ARENA
 
 
 class Action(IntEnum):
@@ -27,11 +31,16 @@ class Action(IntEnum):
     ALLOW = 0x7FFF_0000
 
 
-AUDIT_ARCH: Mapping[Abi | None, int] = {I386: 0x4000_0003, None: 0xC000_003E}
+SET_MODE_STRICT, SET_MODE_FILTER = 0, 1
+"""Operations of seccomp(2)."""
+AUDIT_ARCH: Mapping[Abi, int] = {I386: 0x4000_0003, X86_64: 0xC000_003E}
+"""How a filter is told whose table the number is from. Source: include/uapi/linux/audit.h."""
 
 NR, ARCH, IP, ARGUMENTS = 0, 4, 8, 16
 """Where in ``struct seccomp_data`` things are; arguments are 8 bytes each."""
 
+_FILTER_AT = ARENA.start + 0x8000
+_PIECE_BYTES = 8192
 _INSTRUCTION = struct.Struct("<HBBI")
 _LOAD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06
 
@@ -70,3 +79,11 @@ def program_of(filter_at: int, code: bytes, abi: Abi) -> bytes:
     """Return the ``struct sock_fprog`` of `abi` for a filter that lies at `filter_at`."""
     length = len(code) // _INSTRUCTION.size
     return struct.pack("<HxxI" if abi is I386 else "<HxxxxxxQ", length, filter_at)
+
+
+def install_filter(guest: Guest, entry: EntryPath, code: bytes, flags: int = 0) -> Outcome:
+    """Give the executor that `entry` is of a filter, and return what came of it."""
+    for at in range(0, len(code), _PIECE_BYTES):
+        guest.write(entry.abi, _FILTER_AT + at, code[at : at + _PIECE_BYTES])
+    program = program_of(_FILTER_AT, code, entry.table)
+    return guest.call(entry, "seccomp", SET_MODE_FILTER, flags, program)

@@ -11,31 +11,41 @@ import contextlib
 import copy
 import signal
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from errno import EINTR
 
 from harness.agent.arguments import Argument, Buffer, lay_out
 from harness.agent.calls import Call, Outcome, register_names
+from harness.agent.filters import SET_MODE_FILTER, program_of
 from harness.agent.guest import Guest
 from harness.agent.program import Program
-from harness.arch import ARCH_X86_64, I386, X86_64, Abi
+from harness.agent.ptrace import (
+    LAYOUTS,
+    TRAP_STOP,
+    Option,
+    Request,
+    Status,
+    decode_registers,
+    encode_registers,
+    pack,
+    plain_name,
+    words,
+)
+from harness.arch import ARCH_X86_64, I386, Abi
 from harness.entry import INT80, SYSCALL, EntryPath, default_registers, entry_paths_of
 from harness.errors import GuestError
 from harness.landscape import ARENA
 from harness.syscalls import SyscallTable
 from harness.wire import REGISTER_SLOTS
 
-STAGE_BYTES = 0x10000
-"""How much of the puppet's memory can be written and executed."""
 STACK_OFFSET = 0xF000
 """Where on the stage the stack pointer stands at a call that does not say otherwise."""
 
 _ALL_CHILDREN = 0x40000000
-_STOPPED = 0x7F
 _MOST_INTERRUPTIONS = 8
 """How often a wait may be interrupted: an executor gets a SIGCHLD for each of its children."""
+_MOST_STOPS = 16
 _ENTRY = struct.Struct("<I")
 INSTRUCTIONS: Mapping[str, bytes] = {
     "int80": b"\xcd\x80",
@@ -48,136 +58,8 @@ INT3 = b"\xcc"
 _SIGINFO = struct.Struct("<iii")
 _SIGINFO_BYTES = 128
 _VECTOR_BYTES = 16
+_FILTER_OFFSET = 0x4000
 _RECORD = struct.Struct(f"<{REGISTER_SLOTS}Q")
-
-
-class Request(IntEnum):
-    """What ptrace(2) can be asked for. Source: include/uapi/linux/ptrace.h, asm/ptrace-abi.h."""
-
-    TRACEME = 0
-    PEEKTEXT = 1
-    PEEKDATA = 2
-    PEEKUSER = 3
-    POKETEXT = 4
-    POKEDATA = 5
-    POKEUSER = 6
-    CONT = 7
-    KILL = 8
-    SINGLESTEP = 9
-    GETREGS = 12
-    SETREGS = 13
-    GETFPREGS = 14
-    SETFPREGS = 15
-    ATTACH = 16
-    DETACH = 17
-    GETFPXREGS = 18
-    SETFPXREGS = 19
-    SYSCALL = 24
-    GET_THREAD_AREA = 25
-    SET_THREAD_AREA = 26
-    ARCH_PRCTL = 30
-    SYSEMU = 31
-    SYSEMU_SINGLESTEP = 32
-    SINGLEBLOCK = 33
-    SETOPTIONS = 0x4200
-    GETEVENTMSG = 0x4201
-    GETSIGINFO = 0x4202
-    SETSIGINFO = 0x4203
-    GETREGSET = 0x4204
-    SETREGSET = 0x4205
-    SEIZE = 0x4206
-    INTERRUPT = 0x4207
-    LISTEN = 0x4208
-    PEEKSIGINFO = 0x4209
-    GETSIGMASK = 0x420A
-    SETSIGMASK = 0x420B
-    GET_SYSCALL_INFO = 0x420E
-
-
-class Option(IntEnum):
-    """What a tracer may want to know besides. Source: include/uapi/linux/ptrace.h."""
-
-    TRACESYSGOOD = 0x1
-    TRACEFORK = 0x2
-    TRACEEXEC = 0x10
-    TRACEEXIT = 0x40
-    TRACESECCOMP = 0x80
-    EXITKILL = 0x100000
-
-
-class Status(int):
-    """How a wait ended, as wait4(2) gives it; shows itself in words."""
-
-    @classmethod
-    def stopped(cls, by: int, event: int = 0) -> Status:
-        """Return the status of a process that `by` stopped: a signal's number, 0x80 for a call."""
-        return cls(event << 16 | by << 8 | _STOPPED)
-
-    @classmethod
-    def exited(cls, code: int) -> Status:
-        """Return the status of a process that ended by itself."""
-        return cls(code << 8)
-
-    @property
-    def is_stop(self) -> bool:
-        """Whether the process is still there."""
-        return self & 0xFF == _STOPPED
-
-    def __repr__(self) -> str:
-        """Return what happened."""
-        number, event = self >> 8 & 0xFF, self >> 16
-        if not self.is_stop:
-            return f"<exited {number}>" if not self & 0x7F else f"<killed by {_name(self & 0x7F)}>"
-        good = "|0x80" if number & 0x80 else ""
-        return f"<stopped by {_name(number & 0x7F)}{good}, event {event}>"
-
-
-CALL_STOP = Status.stopped(signal.SIGTRAP | 0x80)
-"""At a system call's entry or exit, with TRACESYSGOOD."""
-TRAP_STOP = Status.stopped(signal.SIGTRAP)
-"""At an int3, and after a single step."""
-
-LAYOUTS: Mapping[Abi, tuple[str, ...]] = {
-    I386: (
-        *("bx", "cx", "dx", "si", "di", "bp", "ax", "ds", "es", "fs", "gs", "orig_ax"),
-        *("ip", "cs", "flags", "sp", "ss"),
-    ),
-    X86_64: (
-        *("r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8"),
-        *("ax", "cx", "dx", "si", "di", "orig_ax", "ip", "cs", "flags", "sp", "ss"),
-        *("fs_base", "gs_base", "ds", "es", "fs", "gs"),
-    ),
-}
-"""The words of ``struct user_regs_struct`` in their order, by the names of ``struct pt_regs``.
-Source: arch/x86/include/asm/user_32.h, user_64.h (6.1).
-"""
-
-
-def plain_name(register: str) -> str:
-    """Return how ``struct pt_regs`` calls a general register: eax and rax are "ax", r8 is "r8"."""
-    return register if register[1:].isdigit() else register[1:]
-
-
-def decode_registers(record: bytes, view: Abi) -> dict[str, int]:
-    """Read a ``struct user_regs_struct`` as programs of `view` have it."""
-    return dict(zip(LAYOUTS[view], words(record, view), strict=True))
-
-
-def encode_registers(values: Mapping[str, int], view: Abi) -> bytes:
-    """Return a ``struct user_regs_struct`` as programs of `view` have it."""
-    return pack((values[name] for name in LAYOUTS[view]), view)
-
-
-def words(record: bytes, view: Abi) -> tuple[int, ...]:
-    """Read bytes as words of `view`."""
-    size = view.bits // 8
-    pieces = (record[at : at + size] for at in range(0, len(record), size))
-    return tuple(int.from_bytes(piece, "little") for piece in pieces)
-
-
-def pack(values: Iterable[int], view: Abi) -> bytes:
-    """Return words of `view` as bytes; negative ones are taken as two's complement."""
-    return b"".join((value & view.mask).to_bytes(view.bits // 8, "little") for value in values)
 
 
 def _places(abi: Abi) -> dict[str, int]:
@@ -199,7 +81,6 @@ class Strings:
         before: the registers of its next call.
         after: the registers after its last one.
         entry: the number of the entry path of its next call.
-        sysinfo: ``AT_SYSINFO``; 0 where there is none.
         landed: by entry path, the address behind its instruction.
     """
 
@@ -208,7 +89,6 @@ class Strings:
     before: int
     after: int
     entry: int
-    sysinfo: int
     landed: Mapping[str, int]
 
     @classmethod
@@ -287,6 +167,11 @@ class Puppet:
         self.wait()
         self.resume()
         self.home = self.registers()
+
+    @property
+    def own_entry(self) -> EntryPath:
+        """The entry path of its ABI's plainest calls."""
+        return INT80 if self.abi is I386 else SYSCALL
 
     @property
     def pid(self) -> int:
@@ -426,11 +311,12 @@ class Puppet:
 
     def stops(self, request: int) -> Iterator[Status]:
         """Resume it by `request` again and again, and yield how it stops, its int3 last."""
-        while True:
+        for _ in range(_MOST_STOPS):
             status = self.resume(request)
             yield status
             if status == TRAP_STOP or not status.is_stop:
                 return
+        raise GuestError(f"a traced process has stopped {_MOST_STOPS} times; last: {status!r}")
 
     def event_message(self) -> int:
         """Return what the event that stopped it has to say: a child, an exit status, data."""
@@ -452,6 +338,13 @@ class Puppet:
         if status != TRAP_STOP:
             raise GuestError(f"a traced process that was to execute a call: {status!r}")
         return self.abi.signed(self.registers()["ax"] & self.abi.mask)
+
+    def install_filter(self, entry: EntryPath, code: bytes, flags: int = 0) -> int:
+        """Have it give itself a seccomp filter, and return the result."""
+        at = self.strings.stage + _FILTER_OFFSET
+        self.write(at, code)
+        self.write(at - _VECTOR_BYTES, program_of(at, code, entry.table))
+        return self.call(entry, "seccomp", SET_MODE_FILTER, flags, at - _VECTOR_BYTES)
 
     def follow(self, child: int) -> Puppet:
         """Return its child `child`, which is traced because the tracer wanted to know of forks."""
@@ -491,10 +384,3 @@ class Puppet:
 
 def _size_of(content: bytes | Buffer) -> int:
     return content.size_bytes if isinstance(content, Buffer) else len(content)
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
