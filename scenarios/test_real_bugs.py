@@ -24,7 +24,7 @@ from harness.agent.ptrace import CALL_STOP, DEBUG_REGISTERS, TRAP_STOP, Option, 
 from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
 from harness.arch import I386, X86_64
 from harness.entry import INT80_64, SYSCALL
-from harness.landscape import EDGE
+from harness.landscape import EDGE, STACK_TOP
 from harness.pointers import bad_pointers
 
 HIGH_HALF = 0xFFFF_FFFF_0000_0000
@@ -77,20 +77,16 @@ def test_cve_2009_2910_int80_from_64_bit_code_leaks_no_register_of_the_kernels(g
 @pytest.mark.needs(arch="x86_64")
 @pytest.mark.entries("int80", "int80_64")
 def test_cve_2010_3081_a_stack_at_the_top_of_memory_lends_the_kernel_none(guest, entry):
-    """compat_alloc_user_space once took memory below esp, unchecked; it went with 5.15."""
-    mcast_msfilter = 48
-    fd = guest.call(entry, "socket", 2, 2, 0).value
-    seen = []
-    for stack in (None, 0xFFFF_FFF0, 0xFFFF_E000, 0x10, 0):
-        registers = {} if stack is None else {entry.abi.registers[7]: stack}
-        length = struct.pack("<I", 256)
-        said = guest.call(
-            entry, "getsockopt", fd, 0, mcast_msfilter, Buffer(256), length, **registers
-        )
-        seen.append((said.errno, said.memory))
-    assert seen[0][0] is not None
-    assert {errno for errno, _ in seen} <= {seen[0][0], EFAULT}
-    assert {memory for _, memory in seen} == {(b"\xa5" * 256,)}
+    """compat_alloc_user_space took memory below esp, once unchecked; it went with 5.15."""
+    stack_pointer, seen = entry.abi.registers[7], []
+    for stack in (STACK_TOP, 0xFFFF_FFF0, 0xFFFF_E000, 0x10, 0):
+        registers = {stack_pointer: stack}
+        said = guest.call(entry, "get_mempolicy", 0, Buffer(136), 1025, 0, 0, **registers)
+        if said.value == 0:
+            assert said.memory[0] == bytes(128) + b"\xa5" * 8
+        seen.append(said.errno)
+    assert seen[0] is None
+    assert set(seen) <= {None, EFAULT}
 
 
 def test_cve_2017_5123_waitid_writes_to_no_address_of_the_kernels(guest, entry):
