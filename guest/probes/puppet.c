@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * puppet: leaves a stopped child behind for a tracer, and says where its strings are. Once it is
- * traced and goes on, the child stops by int3, makes the call that then lies prepared in `before`
- * and `entry`, leaves what came of it in `after`, stops again, and so for ever. A tracer may also
- * send it anywhere else: the page `stage` can be written and executed.
+ * traced and goes on, the child stops by int3, makes the call that then lies prepared in `before`,
+ * whose place for the instruction pointer holds the number of the entry path, leaves what came of
+ * it in `after`, stops again, and so for ever. A tracer may also send it anywhere else: the memory
+ * at `stage` can be written and executed.
  *
  * Asks:   nothing by itself; see harness/agent/puppet.py.
  * Known:  nothing.
@@ -24,8 +25,6 @@ static void (*const entries[])(void) = { ENTRY_PATHS(ENTRY_ADDRESS) };
 
 #define ENTRY_REPORT(name) report("landed_" #name, landing_of(entry++));
 
-static volatile u32 entry;
-
 _Noreturn void c_main(const uptr *stack);
 
 /* Without descriptors, and in a session of its own: nobody waits for it or sends it signals. */
@@ -37,7 +36,7 @@ _Noreturn static void dance(void)
 	sys2(NR_kill, sys0(NR_getpid), SIGSTOP);
 	for (;;) {
 		__asm__ volatile("int3" ::: "memory");
-		entries[entry]();
+		entries[before[REG_IP]]();
 	}
 }
 
@@ -45,6 +44,7 @@ _Noreturn void c_main(const uptr *stack)
 {
 	long stage = sys6(NR_mmap, 0x30000000, STAGE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC,
 			  MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
+	u32 entry = 0;
 	long pid;
 
 	prepare_to_enter(stack);
@@ -56,7 +56,6 @@ _Noreturn void c_main(const uptr *stack)
 	report("stage", (uptr)stage);
 	report("before", (uptr)before);
 	report("after", (uptr)after);
-	report("entry", (uptr)&entry);
 	ENTRY_PATHS(ENTRY_REPORT)
 	die(0);
 }

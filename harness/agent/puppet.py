@@ -37,7 +37,7 @@ from harness.entry import INT80, SYSCALL, EntryPath, default_registers, entry_pa
 from harness.errors import GuestError
 from harness.landscape import ARENA
 from harness.syscalls import SyscallTable
-from harness.wire import REGISTER_SLOTS
+from harness.wire import REGISTER_SLOTS, Register
 
 STACK_OFFSET = 0xF000
 """Where on the stage the stack pointer stands at a call that does not say otherwise."""
@@ -46,7 +46,6 @@ _ALL_CHILDREN = 0x40000000
 _MOST_INTERRUPTIONS = 8
 """How often a wait may be interrupted: an executor gets a SIGCHLD for each of its children."""
 _MOST_STOPS = 16
-_ENTRY = struct.Struct("<I")
 INSTRUCTIONS: Mapping[str, bytes] = {
     "int80": b"\xcd\x80",
     "int80_64": b"\xcd\x80",
@@ -78,9 +77,9 @@ class Strings:
     Attributes:
         pid: the puppet's.
         stage: memory that can be written and executed.
-        before: the registers of its next call.
+        before: the registers of its next call, and in the place of the instruction pointer the
+            number of the entry path.
         after: the registers after its last one.
-        entry: the number of the entry path of its next call.
         landed: by entry path, the address behind its instruction.
     """
 
@@ -88,7 +87,6 @@ class Strings:
     stage: int
     before: int
     after: int
-    entry: int
     landed: Mapping[str, int]
 
     @classmethod
@@ -260,10 +258,11 @@ class Puppet:
         values = {plain_name(name): value for name, value in usual.items()}
         values |= {"sp": self.strings.stage + STACK_OFFSET, "flags": flags} | registers
         values = {name: value & self.abi.mask for name, value in values.items()}
-        names = {place: name for name, place in _places(self.abi).items()}
-        record = (values.get(names.get(place, ""), 0) for place in range(REGISTER_SLOTS))
+        record = [0] * REGISTER_SLOTS
+        for name, place in _places(self.abi).items():
+            record[place] = values.get(name, 0)
+        record[Register.IP] = entry_paths_of(self.abi).index(entry)
         self.write(self.strings.before, _RECORD.pack(*record))
-        self.write(self.strings.entry, _ENTRY.pack(entry_paths_of(self.abi).index(entry)))
         return values
 
     def table(self, entry: EntryPath) -> SyscallTable:
