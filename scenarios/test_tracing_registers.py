@@ -8,6 +8,7 @@ user_x86_64_view, user_x86_32_view; arch/x86/include/asm/user_{32,64}.h (6.1).
 """
 
 from errno import EINVAL, EIO
+from signal import SIGUSR1
 
 import pytest
 
@@ -18,6 +19,7 @@ from harness.agent.ptrace import (
     LAYOUTS,
     TRAP_STOP,
     Request,
+    Status,
     decode_registers,
     encode_registers,
     plain_name,
@@ -341,3 +343,23 @@ def test_a_base_set_is_what_the_program_addresses_by(puppet, name):
         refused, EIO
     )
     assert puppet.registers()[name] == base
+
+
+ERESTARTSYS = 512
+
+
+@pytest.mark.claim(27)
+@pytest.mark.abis("i386")
+def test_a_call_is_made_again_though_its_tracer_set_its_registers(puppet):
+    """A narrow tracer sets eax without its sign. Source: TS_I386_REGS_POKED, asm/syscall.h."""
+    puppet.prepare(puppet.own_entry, "futex", puppet.strings.stage, 0, 0, 0)
+    puppet.resume(Request.SYSCALL)
+    first = puppet.registers()
+    puppet.ptrace(Request.SYSCALL)
+    puppet.signal(SIGUSR1)
+    assert puppet.wait() == CALL_STOP
+    assert puppet.registers() == first | {"ax": -ERESTARTSYS & puppet.view.mask}
+    assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
+    puppet.set_registers()
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    assert puppet.registers() == first
