@@ -139,6 +139,10 @@ ENTRY_PATHS = {
     path.name: path for path in (INT80, KERNEL_VSYSCALL, SYSENTER, SYSCALL32, SYSCALL, INT80_64)
 }
 
+ENTRY_POINTS = ("int80", "sysenter", "syscall32", "syscall", "int80_64")
+"""Names of the paths that lead to each entry point of the kernel once; kernel_vsyscall is one of
+the first three, by the kernel's choice."""
+
 
 def find_entry_path(name: str) -> EntryPath:
     """Return the entry path called `name`.

@@ -95,6 +95,11 @@ static int pass_some(struct child *child, long wait_ms, u32 sequence)
 	return 1;
 }
 
+static int has_output(const struct child *child)
+{
+	return child->out[0] >= 0 || child->out[1] >= 0;
+}
+
 static u64 now_ms(void)
 {
 	struct {
@@ -115,10 +120,9 @@ static int attend(struct child *child, u32 timeout_ms, u32 sequence, int *status
 	u64 until = now_ms() + timeout_ms;
 
 	while (now_ms() < until) {
-		pass_some(child, 10, sequence);
+		pass_some(child, has_output(child) ? 10 : 1, sequence);
 		if (sys4(NR_wait4, child->pid, status, WNOHANG, NULL) == child->pid) {
-			while (pass_some(child, SETTLE_MS, sequence) &&
-			       (child->out[0] >= 0 || child->out[1] >= 0))
+			while (pass_some(child, SETTLE_MS, sequence) && has_output(child))
 				;
 			return 1;
 		}

@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process in the guest that an executor holds by its strings: traced, with ptrace(2).
+
+The tracer is an executor, the traced process what `guest/probes/puppet.c` left behind. Every step
+is a call that the executor makes, so that a tracer of either ABI traces a process of either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import signal
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from errno import EINTR
+
+from harness.agent.arguments import Argument, Buffer, lay_out
+from harness.agent.calls import Call, Outcome, register_names
+from harness.agent.filters import SET_MODE_FILTER, program_of
+from harness.agent.guest import Guest
+from harness.agent.program import Program
+from harness.agent.ptrace import (
+    LAYOUTS,
+    TRAP_STOP,
+    Option,
+    Request,
+    Status,
+    decode_registers,
+    encode_registers,
+    pack,
+    plain_name,
+    words,
+)
+from harness.arch import ARCH_X86_64, I386, Abi
+from harness.entry import INT80, SYSCALL, EntryPath, default_registers, entry_paths_of
+from harness.errors import GuestError
+from harness.landscape import ARENA
+from harness.syscalls import SyscallTable
+from harness.wire import REGISTER_SLOTS, Register
+
+STACK_OFFSET = 0xF000
+"""Where on the stage the stack pointer stands at a call that does not say otherwise."""
+
+_ALL_CHILDREN = 0x40000000
+_MOST_INTERRUPTIONS = 8
+"""How often a wait may be interrupted: an executor gets a SIGCHLD for each of its children."""
+_MOST_STOPS = 16
+INSTRUCTIONS: Mapping[str, bytes] = {
+    "int80": b"\xcd\x80",
+    "int80_64": b"\xcd\x80",
+    "syscall": b"\x0f\x05",
+}
+"""The instructions that are a call by themselves, by entry path."""
+INT3 = b"\xcc"
+
+_SIGINFO = struct.Struct("<iii")
+_SIGINFO_BYTES = 128
+_VECTOR_BYTES = 16
+_FILTER_OFFSET = 0x4000
+_RECORD = struct.Struct(f"<{REGISTER_SLOTS}Q")
+
+
+def _places(abi: Abi) -> dict[str, int]:
+    """Where a record of `before` and `after` has each register."""
+    general = set(abi.registers)
+    return {
+        plain_name(name) if name in general else name: place
+        for place, name in register_names(abi).items()
+    }
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Where a puppet's strings are, as its probe says it.
+
+    Attributes:
+        pid: the puppet's.
+        stage: memory that can be written and executed.
+        before: the registers of its next call, and in the place of the instruction pointer the
+            number of the entry path.
+        after: the registers after its last one.
+        landed: by entry path, the address behind its instruction.
+    """
+
+    pid: int
+    stage: int
+    before: int
+    after: int
+    landed: Mapping[str, int]
+
+    @classmethod
+    def of(cls, said: Mapping[str, int]) -> Strings:
+        """Read the probe's report."""
+        own = {name: value for name, value in said.items() if not name.startswith("landed_")}
+        landed = {n.removeprefix("landed_"): v for n, v in said.items() if n not in own}
+        return cls(**own, landed=landed)
+
+
+@dataclass(frozen=True)
+class Regset:
+    """What came of a call about a set of registers.
+
+    Attributes:
+        errno: the error, None when there was none.
+        size_bytes: how much of it there was, as the vector says it afterwards.
+        content: what the vector pointed to.
+    """
+
+    errno: int | None
+    size_bytes: int
+    content: bytes
+
+
+@contextlib.contextmanager
+def start_puppet(
+    guest: Guest,
+    abi: Abi,
+    tracer: EntryPath | None = None,
+    options: int = Option.TRACESYSGOOD,
+) -> Iterator[Puppet]:
+    """Yield a traced process, which is killed in the end.
+
+    Args:
+        guest: where it will be.
+        abi: its ABI.
+        tracer: the entry path by which it is traced; that of the kernel's own ABI when not given.
+        options: what the tracer wants to know, ORed.
+    """
+    own = SYSCALL if guest.identity.arch is ARCH_X86_64 else INT80
+    puppet = Puppet(guest, tracer or own, abi, options)
+    try:
+        yield puppet
+    finally:
+        if guest.usable:
+            puppet.kill()
+
+
+class Puppet:
+    """One traced process, stopped whenever it can be asked.
+
+    Args:
+        guest: where it is.
+        tracer: the entry path by which the executor of its ABI calls ptrace.
+        abi: the puppet's own.
+        options: what the tracer wants to know, ORed; it dies with its tracer in any case.
+
+    Attributes:
+        abi: its ABI.
+        tracer: the entry path by which it is traced.
+        view: the ABI in whose layout the tracer sees registers.
+        strings: where everything is.
+        home: its registers before its first call, in the tracer's view.
+    """
+
+    def __init__(
+        self, guest: Guest, tracer: EntryPath, abi: Abi, options: int = Option.TRACESYSGOOD
+    ) -> None:
+        self.abi = abi
+        self.view = tracer.table
+        self.tracer = tracer
+        self.strings = Strings.of(guest.probe(abi, "puppet"))
+        self._guest = guest
+        self._do(Request.SEIZE, 0, options | Option.EXITKILL)
+        self.wait()
+        self.resume()
+        self.home = self.registers()
+
+    @property
+    def own_entry(self) -> EntryPath:
+        """The entry path of its ABI's plainest calls."""
+        return INT80 if self.abi is I386 else SYSCALL
+
+    @property
+    def pid(self) -> int:
+        """Its process identifier."""
+        return self.strings.pid
+
+    def ptrace(self, request: int, address: int = 0, data: Argument = 0) -> Outcome:
+        """Make one ptrace call about it."""
+        return self._guest.call(self.tracer, "ptrace", request, self.pid, address, data)
+
+    def wait(self) -> Status:
+        """Wait until it stops or ends."""
+        for _ in range(_MOST_INTERRUPTIONS):
+            said = self._guest.call(self.tracer, "wait4", self.pid, Buffer(4), _ALL_CHILDREN, 0)
+            if said.value == self.pid:
+                return Status(int.from_bytes(said.memory[0], "little"))
+            if said.errno != EINTR:
+                break
+        raise GuestError(f"waiting for a traced process: {said}")
+
+    def resume(self, request: int = Request.CONT, by_signal: int = 0) -> Status:
+        """Let it go on, and wait until it stops or ends."""
+        self._do(request, 0, by_signal)
+        return self.wait()
+
+    def registers(self) -> dict[str, int]:
+        """Return its registers as PTRACE_GETREGS shows them, by name."""
+        size = len(LAYOUTS[self.view]) * self.view.bits // 8
+        return decode_registers(self._do(Request.GETREGS, 0, Buffer(size)).memory[0], self.view)
+
+    def set_registers(self, values: Mapping[str, int] | None = None, **some: int) -> None:
+        """Set registers by PTRACE_SETREGS: `values` or what it has, and over them `some`."""
+        full = {**(values or self.registers()), **some}
+        self._do(Request.SETREGS, 0, encode_registers(full, self.view))
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """Return some of its memory."""
+        return self._transfer("process_vm_readv", Buffer(size_bytes), address, size_bytes)
+
+    def write(self, address: int, content: bytes) -> None:
+        """Put something into its memory."""
+        self._transfer("process_vm_writev", content, address, len(content))
+
+    def regset(self, request: int, kind: int, content: Argument, size_bytes: int) -> Regset:
+        """Get or set a whole set of registers.
+
+        Args:
+            request: GETREGSET or SETREGSET.
+            kind: which set, as core dumps number their notes.
+            content: what the vector points to: memory, or an address.
+            size_bytes: how long the vector says that it is.
+        """
+        program = Program()
+        layout = lay_out(program, (bytes(_VECTOR_BYTES), content))
+        vector, own = layout.values
+        program.write(vector, pack((own, size_bytes), self.view))
+        number = self.table(self.tracer).number("ptrace")
+        label = f"ptrace of a set of registers, {kind:#x}"
+        program.call(Call.of(self.tracer, number, (request, self.pid, kind, vector), label))
+        program.read(vector, self.view.bits // 4)
+        program.read(own, 0 if isinstance(content, int) else _size_of(content))
+        said, after, memory = self._guest.run(self.tracer.abi, program)[-3:]
+        assert isinstance(said, Outcome)  # noqa: S101
+        assert isinstance(after, bytes)  # noqa: S101
+        assert isinstance(memory, bytes)  # noqa: S101
+        return Regset(said.errno, words(after, self.view)[1], memory)
+
+    def prepare(
+        self, entry: EntryPath, number: int | str, *arguments: int, **registers: int
+    ) -> dict[str, int]:
+        """Have a call ready for when it goes on.
+
+        Args:
+            entry: the way in.
+            number: a number, or the name of a call.
+            arguments: at most six numbers.
+            registers: what is to hold something else than usual, by the names of ``pt_regs``.
+
+        Returns:
+            Every general register and the flags at that call, by the names of ``pt_regs``.
+        """
+        code = self.number(entry, number)
+        usual = default_registers(self.abi)
+        usual |= {entry.number: code} | dict(zip(entry.arguments, arguments, strict=False))
+        flags = usual.pop("flags")
+        values = {plain_name(name): value for name, value in usual.items()}
+        values |= {"sp": self.strings.stage + STACK_OFFSET, "flags": flags} | registers
+        values = {name: value & self.abi.mask for name, value in values.items()}
+        record = [0] * REGISTER_SLOTS
+        for name, place in _places(self.abi).items():
+            record[place] = values.get(name, 0)
+        record[Register.IP] = entry_paths_of(self.abi).index(entry)
+        self.write(self.strings.before, _RECORD.pack(*record))
+        return values
+
+    def table(self, entry: EntryPath) -> SyscallTable:
+        """Return the numbers that `entry` takes there."""
+        return self._guest.table(entry)
+
+    def number(self, entry: EntryPath, number: int | str) -> int:
+        """Return the number of the call `number` on the way `entry`."""
+        return self.table(entry).number(number) if isinstance(number, str) else number
+
+    def call(self, entry: EntryPath, number: int | str, *arguments: int, **registers: int) -> int:
+        """Have it make a call that nobody watches, and return the signed result."""
+        self.prepare(entry, number, *arguments, **registers)
+        status = self.resume()
+        if status != TRAP_STOP:
+            raise GuestError(f"a traced process that was to make a call: {status!r}")
+        return self.abi.signed(self.after()["ax"])
+
+    def after(self) -> dict[str, int]:
+        """Return what it found in its registers after its call, by the names of ``pt_regs``."""
+        values = _RECORD.unpack(self.read(self.strings.after, _RECORD.size))
+        return {name: values[place] for name, place in _places(self.abi).items()}
+
+    def send_to(self, code: bytes, **registers: int) -> None:
+        """Have it go on at `code`, put on the stage, with registers as at home but for some."""
+        self.write(self.strings.stage, code)
+        self.set_registers(self.home, ip=self.strings.stage, **registers)
+
+    def go_home(self) -> None:
+        """Have it stand where it stood before its first call, wherever it was sent."""
+        self.set_registers(self.home)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._guest.call(self.tracer, "kill", self.pid, number)
+
+    def siginfo(self) -> tuple[int, int, int]:
+        """Return number, errno and code of the signal that stopped it."""
+        number, errno, code = _SIGINFO.unpack_from(self.siginfo_bytes())
+        return number, errno, code
+
+    def siginfo_bytes(self) -> bytes:
+        """Return the ``siginfo_t`` of the signal that stopped it, in the tracer's layout."""
+        return self._do(Request.GETSIGINFO, 0, Buffer(_SIGINFO_BYTES)).memory[0]
+
+    def stops(self, request: int) -> Iterator[Status]:
+        """Resume it by `request` again and again, and yield how it stops, its int3 last."""
+        for _ in range(_MOST_STOPS):
+            status = self.resume(request)
+            yield status
+            if status == TRAP_STOP or not status.is_stop:
+                return
+        raise GuestError(f"a traced process has stopped {_MOST_STOPS} times; last: {status!r}")
+
+    def event_message(self) -> int:
+        """Return what the event that stopped it has to say: a child, an exit status, data."""
+        said = self._do(Request.GETEVENTMSG, 0, Buffer(self.view.bits // 8))
+        return int.from_bytes(said.memory[0], "little")
+
+    def execute(self, entry: EntryPath, number: int | str) -> int:
+        """Have it make a call by an instruction put where it stands, and return the result.
+
+        Args:
+            entry: int80, int80_64 or syscall.
+            number: a number, or the name of a call.
+        """
+        code = (INSTRUCTIONS[entry.name] + INT3).ljust(self.view.bits // 8, INT3)
+        word = int.from_bytes(code, "little")
+        self._do(Request.POKETEXT, self.registers()["ip"], word)
+        self.set_registers(ax=self.number(entry, number))
+        status = self.resume()
+        if status != TRAP_STOP:
+            raise GuestError(f"a traced process that was to execute a call: {status!r}")
+        return self.abi.signed(self.registers()["ax"] & self.abi.mask)
+
+    def install_filter(self, entry: EntryPath, code: bytes, flags: int = 0) -> int:
+        """Have it give itself a seccomp filter, and return the result."""
+        at = self.strings.stage + _FILTER_OFFSET
+        self.write(at, code)
+        self.write(at - _VECTOR_BYTES, program_of(at, code, entry.table))
+        return self.call(entry, "seccomp", SET_MODE_FILTER, flags, at - _VECTOR_BYTES)
+
+    def follow(self, child: int) -> Puppet:
+        """Return its child `child`, which is traced because the tracer wanted to know of forks."""
+        followed = copy.copy(self)
+        followed.strings = replace(self.strings, pid=child)
+        return followed
+
+    def kill(self) -> None:
+        """Kill it and wait for its end, if it has not ended yet."""
+        self._guest.call(self.tracer, "kill", self.pid, signal.SIGKILL)
+        self._guest.call(self.tracer, "wait4", self.pid, 0, _ALL_CHILDREN, 0)
+
+    def _do(self, request: int, address: int, data: Argument) -> Outcome:
+        said = self.ptrace(request, address, data)
+        if said.errno:
+            raise GuestError(f"ptrace request {Request(request).name}: {said}")
+        return said
+
+    def _transfer(self, name: str, own: bytes | Buffer, address: int, size_bytes: int) -> bytes:
+        """Copy between the tracer's memory and its own; one segment on either side."""
+        own_address = ARENA.start + 4 * self.view.bits // 8
+        segments = pack((own_address, size_bytes, address, size_bytes), self.view)
+        program = Program()
+        program.write(ARENA.start, segments)
+        if isinstance(own, bytes):
+            program.write(own_address, own)
+        other = ARENA.start + len(segments) // 2
+        arguments = (self.pid, ARENA.start, 1, other, 1, 0)
+        number = self.table(self.tracer).number(name)
+        program.call(Call.of(self.tracer, number, arguments, f"{name}({address:#x})"))
+        program.read(own_address, size_bytes)
+        *_, said, content = self._guest.run(self.tracer.abi, program)
+        if not isinstance(said, Outcome) or said.value != size_bytes:
+            raise GuestError(f"a traced process's memory: {said!r}")
+        return content if isinstance(content, bytes) else b""
+
+
+def _size_of(content: bytes | Buffer) -> int:
+    return content.size_bytes if isinstance(content, Buffer) else len(content)

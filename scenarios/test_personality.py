@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a personality, and the width of a call, change at the boundary.
+
+Source: kernel/sys.c override_release, override_architecture; kernel/exec_domain.c personality;
+arch/x86/include/asm/page_64_types.h IA32_PAGE_OFFSET; arch/x86/mm/mmap.c (6.1).
+"""
+
+from errno import ENOMEM
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.arch import I386
+from harness.entry import INT80_64, SYSCALL
+
+pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+
+ASK = 0xFFFF_FFFF
+LINUX32, UNAME26, READ_IMPLIES_EXEC, LIMIT_3GB = 8, 0x20000, 0x400000, 0x8000000
+ENOUGH = 390
+FIXED, ANONYMOUS = 0x10, 0x22
+WHERE = 0x2E00_0000
+
+
+def uname(guest, entry):
+    """Return release and machine, of six fields of 65 bytes."""
+    (names,) = guest.call(entry, "uname", Buffer(ENOUGH)).memory
+    fields = [names[at : at + 65].split(b"\0")[0].decode() for at in range(0, ENOUGH, 65)]
+    return fields[2], fields[4]
+
+
+def map_at(guest, entry, address, flags=ANONYMOUS, protection=3):
+    name = "mmap2" if entry.table is I386 else "mmap"
+    return guest.call(entry, name, address, 4096, protection, flags, -1, 0)
+
+
+def test_it_is_told_set_and_told_again(guest, entry):
+    seen = [guest.call(entry, "personality", value).value for value in (ASK, UNAME26, ASK, 0, ASK)]
+    assert seen == [0, 0, UNAME26, UNAME26, 0]
+
+
+def test_uname26_makes_the_release_one_of_2_6(guest, entry):
+    release, _ = uname(guest, entry)
+    assert release == guest.identity.release
+    assert guest.call(entry, "personality", UNAME26).value == 0
+    release, _ = uname(guest, entry)
+    assert release.startswith(f"2.6.{guest.identity.version.minor + 60}")
+
+
+@pytest.mark.needs(arch="x86_64")
+def test_linux32_makes_the_machine_an_i686(guest, entry):
+    assert uname(guest, entry)[1] == "x86_64"
+    assert guest.call(entry, "personality", LINUX32).value == 0
+    assert uname(guest, entry)[1] == "i686"
+
+
+def test_read_implies_exec_does_so_for_new_mappings(guest, entry):
+    assert guest.call(entry, "personality", READ_IMPLIES_EXEC).value == 0
+    assert map_at(guest, entry, WHERE, ANONYMOUS | FIXED, protection=1).value == WHERE
+    pid = guest.call(entry, "getpid").value
+    maps = guest.read_file(f"/proc/{pid}/maps").decode().splitlines()
+    (line,) = (line.split() for line in maps if line.startswith(f"{WHERE:x}-"))
+    assert line[1] == "r-xp"
+
+
+@pytest.mark.needs(arch="x86_64")
+@pytest.mark.entries("int80")
+def test_addresses_of_a_32_bit_program_end_at_4_gib_or_at_3(guest, entry):
+    fixed, seen = ANONYMOUS | FIXED, {}
+    for personality, last in ((0, 0xFFFF_D000), (LIMIT_3GB, 0xBFFF_F000)):
+        guest.call(entry, "personality", personality)
+        there = map_at(guest, entry, last, fixed)
+        past = map_at(guest, entry, last + 0x1000, fixed)
+        seen[last] = there.after["eax"] == last, past.errno
+    assert seen == dict.fromkeys(seen, (True, ENOMEM))
+
+
+@pytest.mark.entries("syscall")
+def test_addresses_of_a_64_bit_program_end_below_the_last_page(guest, entry):
+    last = 0x7FFF_FFFF_E000
+    seen = [map_at(guest, entry, at, ANONYMOUS | FIXED).value for at in (last, last + 0x1000)]
+    assert seen == [last, -ENOMEM]
+
+
+@pytest.mark.entries("int80_64")
+def test_a_32_bit_call_of_a_64_bit_program_maps_what_a_32_bit_program_can_name(guest, entry):
+    narrow = [map_at(guest, entry, 0).after["rax"] for _ in range(4)]
+    wide = [map_at(guest, SYSCALL, 0).after["rax"] for _ in range(4)]
+    assert [hex(at) for at in narrow if at >> 32] == []
+    assert [hex(at) for at in wide if not at >> 32] == []
+    assert map_at(guest, INT80_64, 0).errno is None

@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Seccomp: what a filter is told of a call by each entry path, and what its answers do.
+
+Source: kernel/seccomp.c; include/linux/seccomp.h; arch/x86/include/asm/syscall.h (6.1);
+Documentation/userspace-api/seccomp_filter.rst.
+"""
+
+import struct
+from errno import EACCES, EBADF, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP
+from signal import SIGKILL, SIGSYS, SIGTRAP
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.agent.filters import (
+    ARCH,
+    ARGUMENTS,
+    AUDIT_ARCH,
+    IP,
+    NR,
+    SET_MODE_FILTER,
+    SET_MODE_STRICT,
+    Action,
+    answer,
+    answer_unless,
+    answer_where,
+    install_filter,
+    instruction,
+    load,
+    program_of,
+)
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
+from harness.agent.puppet import start_puppet
+from harness.entry import ENTRY_POINTS
+from harness.landscape import HOLE, READ_ONLY
+
+GET_ACTION_AVAIL, GET_NOTIF_SIZES = 2, 3
+PR_GET_SECCOMP, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 21, 22, 38, 39
+NEW_LISTENER = 8
+SYS_SECCOMP = 1
+DUMPED = 0x80
+EVENT_SECCOMP = 7
+ALLOW = answer(Action.ALLOW)
+PLAIN = ("int80", "syscall", "int80_64")
+OWN = ("int80", "syscall")
+
+
+pytestmark = pytest.mark.entries(*ENTRY_POINTS)
+
+
+def on(guest, entry, name, action):
+    """Return a filter: `action` for the call `name` through `entry`, everything else is allowed."""
+    number = guest.table(entry).number(name)
+    return answer_where({ARCH: AUDIT_ARCH[entry.table], NR: number}, action) + ALLOW
+
+
+@pytest.fixture
+def puppet(guest, entry):
+    """Give a process that is traced by one of the kernel's own ABI."""
+    with start_puppet(guest, entry.abi) as puppet:
+        yield puppet
+
+
+def test_a_filter_is_told_number_and_architecture(guest, entry):
+    assert install_filter(guest, entry, on(guest, entry, "getppid", Action.ERRNO + 77)).value == 0
+    assert guest.call(entry, "getppid").errno == 77
+    assert guest.call(entry, "close", -1).errno == EBADF
+
+
+def test_a_filter_is_told_all_six_arguments_whole(guest, entry):
+    """By int80 from 64-bit code that is the whole register too, of which the call takes half."""
+    given = [0x1234_5601_0000_A001 * (place + 1) for place in range(6)]
+    mask = entry.abi.mask
+    code = answer_unless(NR, guest.table(entry).number("getppid"), Action.ALLOW)
+    for place, value in enumerate(given):
+        low, high = ARGUMENTS + 8 * place, ARGUMENTS + 8 * place + 4
+        code += answer_unless(low, value & 0xFFFF_FFFF, Action.ERRNO + 10 * place + 101)
+        code += answer_unless(high, (value & mask) >> 32, Action.ERRNO + 10 * place + 102)
+    assert install_filter(guest, entry, code + answer(Action.ERRNO + 99)).value == 0
+    said = guest.call(entry, "getppid", *given)
+    assert said.errno == 99, "101 + 10 * n: argument n is wrong in its low half; 102: high"
+
+
+@pytest.mark.entries(*PLAIN)
+def test_a_filter_is_told_where_the_call_comes_from(guest, entry):
+    landed = guest.about(entry.abi).landed[entry.name]
+    number = guest.table(entry).number("getppid")
+    right = {NR: number, IP: landed & 0xFFFF_FFFF, IP + 4: landed >> 32}
+    code = answer_where(right, Action.ERRNO + 77)
+    assert install_filter(guest, entry, code + ALLOW).value == 0
+    assert guest.call(entry, "getppid").errno == 77
+
+
+def test_a_filter_is_told_numbers_past_the_table_and_negative_ones(guest, entry):
+    numbers = {0x7FFF: 71, 0x7FFF_FFFF: 72, -2: 73, -0x8000_0000: 74}
+    code = b"".join(answer_where({NR: n}, Action.ERRNO + e) for n, e in numbers.items())
+    assert install_filter(guest, entry, code + ALLOW).value == 0
+    assert {n: guest.call(entry, n).errno for n in numbers} == numbers
+
+
+@pytest.mark.entries(*OWN)
+def test_errno_gives_the_error_and_no_more_than_4095(guest, entry):
+    names = {"getppid": 1, "getuid": 4094, "getgid": 4095, "geteuid": 4096, "getegid": 0xFFFF}
+    number = guest.table(entry).number
+    code = b"".join(answer_where({NR: number(n)}, Action.ERRNO + e) for n, e in names.items())
+    code += answer_where({NR: number("close")}, Action.ERRNO)
+    assert install_filter(guest, entry, code + ALLOW).value == 0
+    seen = {name: guest.call(entry, name).value for name in names}
+    assert seen == {name: -min(error, 4095) for name, error in names.items()}
+    assert guest.call(entry, "close", -1).value == 0
+
+
+def test_a_denied_call_is_not_made_and_changes_no_register(guest, entry):
+    old = guest.call(entry, "umask", 0o22).value
+    assert install_filter(guest, entry, on(guest, entry, "umask", Action.ERRNO + 77)).value == 0
+    said = guest.call(entry, "umask", 0o77)
+    assert (said.errno, said.clobbered <= entry.may_clobber) == (77, True)
+    masks = guest.read_file(f"/proc/{guest.call(entry, 'getpid').value}/status").decode()
+    assert "Umask:\t0022" in masks, old
+
+
+def test_trap_sends_sigsys_from_the_call_with_its_number_in_ax(guest, entry):
+    assert install_filter(guest, entry, on(guest, entry, "getppid", Action.TRAP + 7)).value == 0
+    said = guest.call(entry, "getppid")
+    assert said.signal
+    assert (said.signal.name, said.signal.code) == ("SIGSYS", SYS_SECCOMP)
+    assert said.signal.address == said.after["ip"]
+    assert said.after[entry.number] == guest.table(entry).number("getppid")
+    if entry.name in PLAIN:
+        assert said.after["ip"] == guest.about(entry.abi).landed[entry.name]
+
+
+def test_traps_siginfo_names_call_and_architecture(guest, puppet, entry):
+    assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.TRAP + 0x1234)) == 0
+    puppet.prepare(entry, "getppid")
+    assert puppet.resume() == Status.stopped(SIGSYS)
+    assert puppet.siginfo() == (SIGSYS, 0x1234, SYS_SECCOMP)
+    seen = puppet.registers()
+    pointer = puppet.view.bits // 8
+    fields = puppet.siginfo_bytes()[12 if pointer == 4 else 16 :]
+    number = puppet.number(entry, "getppid")
+    assert int.from_bytes(fields[:pointer], "little") == seen["ip"]
+    assert struct.unpack_from("<iI", fields, pointer) == (number, AUDIT_ARCH[entry.table])
+    assert seen["ax"] == number
+
+
+def test_kill_ends_the_process_by_sigsys(guest, puppet, entry):
+    assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.KILL_PROCESS)) == 0
+    assert puppet.call(entry, "getuid") == 0
+    puppet.prepare(entry, "getppid")
+    assert puppet.resume() & ~DUMPED == Status(SIGSYS)
+
+
+@pytest.mark.entries(*OWN)
+@pytest.mark.parametrize("action", [Action.KILL_THREAD, 0x0004_0000, 0x7FFD_0000], ids=hex)
+def test_killing_the_only_thread_and_unknown_answers_end_the_process_too(
+    guest, puppet, entry, action
+):
+    assert puppet.install_filter(entry, on(guest, entry, "getppid", action)) == 0
+    puppet.prepare(entry, "getppid")
+    assert puppet.resume() & ~DUMPED == Status(SIGSYS)
+
+
+@pytest.mark.entries(*OWN)
+def test_log_allows(guest, entry):
+    assert install_filter(guest, entry, on(guest, entry, "getppid", Action.LOG)).value == 0
+    assert guest.call(entry, "getppid").value == 1
+
+
+def test_trace_without_a_tracer_is_enosys(guest, entry):
+    assert install_filter(guest, entry, on(guest, entry, "getppid", Action.TRACE + 7)).value == 0
+    assert guest.call(entry, "getppid").errno == ENOSYS
+
+
+@pytest.fixture
+def asked(guest, entry):
+    """Give a traced process whose getppid its tracer is asked about."""
+    options = Option.TRACESECCOMP | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as puppet:
+        assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.TRACE + 0x1234)) == 0
+        puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
+        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_SECCOMP)
+        yield puppet
+
+
+@pytest.mark.entries(*PLAIN)
+def test_trace_asks_the_tracer_who_may_let_it_pass(asked, entry):
+    assert asked.event_message() == 0x1234
+    seen = asked.registers()
+    assert seen["orig_ax"] == asked.number(entry, "getppid")
+    assert seen["ax"] == -ENOSYS & asked.view.mask
+    assert asked.resume() == TRAP_STOP
+    assert asked.after()["ax"] == 1
+
+
+def test_trace_asks_the_tracer_who_may_skip_or_change_it(asked, entry):
+    asked.set_registers(orig_ax=-1, ax=77)
+    assert asked.resume() == TRAP_STOP
+    assert asked.after()["ax"] == 77
+    asked.prepare(entry, "getppid")
+    assert asked.resume() == Status.stopped(SIGTRAP, EVENT_SECCOMP)
+    asked.set_registers(orig_ax=asked.number(entry, "getpid"))
+    assert asked.resume() == TRAP_STOP
+    assert asked.after()["ax"] == asked.pid
+
+
+@pytest.mark.entries(*PLAIN)
+def test_syscall_info_tells_of_a_call_that_a_filter_asks_about(asked, entry):
+    said = asked.ptrace(Request.GET_SYSCALL_INFO, 96, Buffer(96))
+    assert said.value in (84, 88)
+    op, *rest = struct.unpack_from("<B3xIQQQ6QI", said.memory[0])
+    seen = asked.registers()
+    assert op == 3
+    assert rest == [
+        *(AUDIT_ARCH[entry.table], seen["ip"], seen["sp"], asked.number(entry, "getppid")),
+        *(*range(11, 17), 0x1234),
+    ]
+
+
+def test_a_tracer_comes_before_the_filter(guest, puppet, entry):
+    assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.ERRNO + 77)) == 0
+    seen = {}
+    for name, instead in (("getppid", "getpid"), ("getpid", "getppid")):
+        puppet.prepare(entry, name)
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        puppet.set_registers(orig_ax=puppet.number(entry, instead))
+        list(puppet.stops(Request.SYSCALL))
+        seen[name] = entry.abi.signed(puppet.after()["ax"])
+    assert seen == {"getppid": puppet.pid, "getpid": -77}
+
+
+@pytest.mark.entries(*OWN)
+def test_the_strictest_of_several_filters_decides_and_of_equals_the_newest(guest, entry):
+    names = ("getppid", "getuid", "getgid", "geteuid", "getegid")
+    number = dict(zip(names, map(guest.table(entry).number, names), strict=True))
+
+    def give(actions):
+        code = b"".join(answer_where({NR: number[n]}, a) for n, a in actions.items())
+        assert install_filter(guest, entry, code + ALLOW).value == 0
+
+    errno = Action.ERRNO
+    give({"getppid": errno + 1, "getuid": Action.ALLOW, "getgid": Action.TRACE})
+    give({"getppid": errno + 2, "getuid": errno + 3, "getgid": errno + 4, "geteuid": Action.LOG})
+    give({"getppid": Action.LOG, "getuid": Action.TRACE, "getgid": Action.LOG, "getegid": errno})
+    seen = {name: guest.call(entry, name).value for name in names}
+    assert seen == {"getppid": -2, "getuid": -3, "getgid": -4, "geteuid": 0, "getegid": 0}
+
+
+def test_strict_mode_allows_reading_and_writing_and_nothing_else(puppet, entry):
+    assert puppet.call(entry, "prctl", PR_SET_SECCOMP, 1) == 0
+    assert puppet.call(entry, "read", -1, 0, 0) == -EBADF
+    assert puppet.call(entry, "write", -1, 0, 0) == -EBADF
+    puppet.prepare(entry, "getppid")
+    assert puppet.resume() == Status(SIGKILL)
+
+
+@pytest.mark.entries(*OWN)
+def test_strict_mode_lets_a_program_exit(puppet, entry):
+    assert puppet.call(entry, "seccomp", SET_MODE_STRICT, 0, 0) == 0
+    puppet.prepare(entry, "exit", 5)
+    assert puppet.resume() == Status.exited(5)
+
+
+@pytest.mark.entries("syscall", "int80_64")
+def test_strict_mode_knows_numbers_by_their_abi(puppet, entry):
+    """By int80, 0 is restart_syscall and 3 is read; by syscall, 0 is read and 3 is close."""
+    allowed, forbidden = {"syscall": (0, 3), "int80_64": (3, 0)}[entry.name]
+    assert puppet.call(entry, "prctl", PR_SET_SECCOMP, 1) == 0
+    assert puppet.call(entry, allowed, -1, 0, 0) == -EBADF
+    puppet.prepare(entry, forbidden, -1, 0, 0)
+    assert puppet.resume() == Status(SIGKILL)
+
+
+@pytest.mark.entries(*OWN)
+def test_a_filter_needs_privilege_or_a_promise_to_gain_none(guest, entry):
+    assert guest.call(entry, "setuid", 1000).value == 0
+    code = on(guest, entry, "getppid", Action.ERRNO + 77)
+    assert install_filter(guest, entry, code).errno == EACCES
+    assert guest.call(entry, "getppid").value == 1
+    assert guest.call(entry, "prctl", PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0).value == 0
+    assert guest.call(entry, "prctl", PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0).errno == EINVAL
+    assert guest.call(entry, "prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 1).errno == EINVAL
+    assert guest.call(entry, "prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).value == 0
+    assert guest.call(entry, "prctl", PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0).value == 1
+    assert install_filter(guest, entry, code).value == 0
+    assert guest.call(entry, "getppid").errno == 77
+
+
+INVALID = {
+    "nothing": b"",
+    "more than 4096 instructions": ALLOW * 4097,
+    "no answer at its end": ALLOW + load(0),
+    "a jump past its end": instruction(0x15, 0, 9, 0) + ALLOW,
+    "a word past the data": load(64) + ALLOW,
+    "a word across the data's end": load(62) + ALLOW,
+    "a word at an odd place": load(2) + ALLOW,
+    "half a word": instruction(0x28, 0) + ALLOW,
+    "an unknown instruction": instruction(0xFF, 0) + ALLOW,
+    "a division by zero": instruction(0x34, 0) + ALLOW,
+}
+
+
+@pytest.mark.entries(*PLAIN)
+def test_a_filter_that_makes_no_sense_is_einval(guest, entry):
+    seen = {says: install_filter(guest, entry, code).errno for says, code in INVALID.items()}
+    assert seen == dict.fromkeys(INVALID, EINVAL)
+    assert install_filter(guest, entry, load(60) + ALLOW).value == 0
+
+
+@pytest.mark.entries(*PLAIN)
+def test_a_request_that_makes_no_sense(guest, entry):
+    program = program_of(HOLE, ALLOW, entry.table)
+    cases = {
+        "a program in a hole": (SET_MODE_FILTER, 0, HOLE, EFAULT),
+        "a filter in a hole": (SET_MODE_FILTER, 0, program, EFAULT),
+        "an unknown flag": (SET_MODE_FILTER, 0x4000, program, EINVAL),
+        "an unknown operation": (9, 0, program, EINVAL),
+        "strict, with a flag": (SET_MODE_STRICT, 1, 0, EINVAL),
+        "strict, with an argument": (SET_MODE_STRICT, 0, program, EINVAL),
+        "an action, with a flag": (GET_ACTION_AVAIL, 1, program, EINVAL),
+        "an action from a hole": (GET_ACTION_AVAIL, 0, HOLE, EFAULT),
+        "an action that is none": (GET_ACTION_AVAIL, 0, b"\0\0\4\0", EOPNOTSUPP),
+        "an action that is there": (GET_ACTION_AVAIL, 0, b"\0\0\5\0", None),
+        "sizes to a hole": (GET_NOTIF_SIZES, 0, HOLE, EFAULT),
+        "sizes to a read-only page": (GET_NOTIF_SIZES, 0, READ_ONLY.start, EFAULT),
+    }
+    seen = {says: guest.call(entry, "seccomp", *case[:3]).errno for says, case in cases.items()}
+    assert seen == {says: case[3] for says, case in cases.items()}
+
+
+@pytest.mark.entries(*PLAIN)
+def test_every_action_is_said_to_be_there(guest, entry):
+    seen = {
+        action.name: guest.call(
+            entry, "seccomp", GET_ACTION_AVAIL, 0, action.to_bytes(4, "little")
+        ).value
+        for action in Action
+    }
+    assert seen == dict.fromkeys(seen, 0)
+
+
+@pytest.mark.entries(*PLAIN)
+def test_the_mode_is_told_and_does_not_go_back(guest, entry):
+    def mode():
+        return guest.call(entry, "prctl", PR_GET_SECCOMP, 0, 0, 0, 0).value
+
+    assert mode() == 0
+    assert install_filter(guest, entry, ALLOW).value == 0
+    assert mode() == 2
+    assert guest.call(entry, "seccomp", SET_MODE_STRICT, 0, 0).errno == EINVAL
+    assert mode() == 2
+
+
+@pytest.mark.entries(*PLAIN)
+def test_a_filter_stays_over_fork(guest, entry):
+    options = Option.TRACEFORK | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as puppet:
+        assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.ERRNO + 77)) == 0
+        puppet.prepare(entry, "fork")
+        puppet.resume()
+        child = puppet.follow(puppet.event_message())
+        assert child.wait().is_stop
+        assert child.resume() == TRAP_STOP
+        assert child.call(entry, "getppid") == -77
+        assert child.call(entry, "getuid") == 0
+        child.kill()
+
+
+@pytest.mark.entries(*PLAIN)
+def test_a_filter_stays_over_exec(guest, puppet, entry):
+    assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.ERRNO + 77)) == 0
+    puppet.write(puppet.strings.stage, f"/probes/puppet.{entry.abi}".encode() + b"\0")
+    puppet.prepare(entry, "execve", puppet.strings.stage, 0, 0)
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    assert puppet.execute(entry, "getppid") == -77
+
+
+NOTIF_RECV, NOTIF_SEND, NOTIF_ID_VALID = 0xC050_2100, 0xC018_2101, 0x4008_2102
+
+
+@pytest.mark.entries(*PLAIN)
+def test_a_supervisor_is_told_of_a_call_and_answers_it(guest, puppet, entry):
+    code = on(guest, entry, "getppid", Action.USER_NOTIF)
+    listener = puppet.install_filter(entry, code, NEW_LISTENER)
+    assert listener >= 0
+    tracer = puppet.tracer
+    pidfd = guest.call(tracer, "pidfd_open", puppet.pid, 0).value
+    fd = guest.call(tracer, "pidfd_getfd", pidfd, listener, 0).value
+    results = []
+    for value, error in ((0x5EED, 0), (0, -77)):
+        puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
+        puppet.ptrace(Request.CONT)
+        said = guest.call(tracer, "ioctl", fd, NOTIF_RECV, Buffer(80, fill=0))
+        assert said.value == 0
+        identifier, pid, flags, number, arch, _, *six = struct.unpack("<QIIiIQ6Q", said.memory[0])
+        assert (pid, flags, arch) == (puppet.pid, 0, AUDIT_ARCH[entry.table])
+        assert (number, six) == (puppet.number(entry, "getppid"), [*range(11, 17)])
+        reply = struct.pack("<QqiI", identifier, value, error, 0)
+        assert guest.call(tracer, "ioctl", fd, NOTIF_SEND, reply).value == 0
+        assert puppet.wait() == TRAP_STOP
+        results.append(entry.abi.signed(puppet.after()["ax"]))
+    assert results == [0x5EED, -77]

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a tracer sees of a call, and what it can change, through every entry path.
+
+Source: kernel/entry/common.c syscall_trace_enter, syscall_exit_work; arch/x86/kernel/ptrace.c;
+kernel/ptrace.c (6.1); man 2 ptrace.
+"""
+
+import struct
+from errno import EBADF, ENOSYS
+from os import O_RDONLY
+from signal import SIGTRAP
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.agent.filters import AUDIT_ARCH
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status, plain_name
+from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
+from harness.entry import ENTRY_POINTS, KERNEL_VSYSCALL, SYSCALL
+
+FAST = ("sysenter", "syscall32")
+PLAIN = ("int80", "syscall", "int80_64")
+OWN = ("int80", "syscall")
+SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")
+PAGE = 4096
+WHERE = 0x2E00_0000
+
+
+pytestmark = pytest.mark.entries(*ENTRY_POINTS)
+
+
+@pytest.fixture
+def puppet(guest, entry):
+    """Give a process that is traced by one of the kernel's own ABI."""
+    with start_puppet(guest, entry.abi) as puppet:
+        yield puppet
+
+
+@pytest.mark.claim(56)
+@pytest.mark.entries("kernel_vsyscall", *ENTRY_POINTS)
+def test_a_call_stops_once_at_its_entry_and_once_at_its_exit(puppet, entry):
+    puppet.prepare(entry, "getppid")
+    assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, CALL_STOP, TRAP_STOP]
+
+
+@pytest.mark.claim(35)
+@pytest.mark.claim(56)
+@pytest.mark.entries(*PLAIN)
+def test_the_entry_stop_shows_number_enosys_and_every_register_as_it_was(puppet, entry):
+    values = puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16, flags=0xAD7)
+    puppet.resume(Request.SYSCALL)
+    seen = puppet.registers()
+    landed = puppet.strings.landed[entry.name]
+    enosys = {"orig_ax": values["ax"], "ax": -ENOSYS & puppet.view.mask}
+    after_syscall = {"cx": landed, "r11": 0xAD7} if entry is SYSCALL else {}
+    expected = values | after_syscall | enosys | {"ip": landed}
+    assert {name: seen[name] for name in expected} == expected
+
+
+@pytest.mark.claim(22)
+@pytest.mark.claim(56)
+@pytest.mark.entries("kernel_vsyscall", *FAST)
+def test_the_entry_stop_of_a_fast_call_is_at_an_int80_with_the_callers_registers(puppet, entry):
+    values = puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
+    puppet.resume(Request.SYSCALL)
+    seen = puppet.registers()
+    enosys = {"orig_ax": values["ax"], "ax": -ENOSYS & puppet.view.mask}
+    expected = {name: values[name] for name in ("bx", "cx", "dx", "si", "di", "bp")} | enosys
+    assert {name: seen[name] for name in expected} == expected
+    pushed = values["sp"] - seen["sp"]
+    assert pushed == 16 or (entry is KERNEL_VSYSCALL and pushed == 4)
+    assert puppet.read(seen["ip"] - 2, 2) == b"\xcd\x80"
+
+
+@pytest.mark.claim(56)
+def test_the_exit_stop_shows_the_result_and_nothing_else_has_changed(puppet, entry):
+    values = puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
+    puppet.resume(Request.SYSCALL)
+    at_entry = puppet.registers()
+    puppet.resume(Request.SYSCALL)
+    assert puppet.registers() == at_entry | {"ax": 1}
+    puppet.resume()
+    found = puppet.after()
+    free = {"cx", "r11"} if entry is SYSCALL else {"flags"} if entry.name in FAST else set()
+    expected = values | {"ax": 1, "ip": puppet.strings.landed[entry.name]}
+    expected |= {name: at_entry[name] for name in SEGMENTS}
+    assert {n: found[n] for n in expected} == expected | {n: found[n] for n in free}
+
+
+def test_a_number_changed_at_the_entry_makes_another_call(puppet, entry):
+    puppet.prepare(entry, "getppid")
+    puppet.resume(Request.SYSCALL)
+    puppet.set_registers(orig_ax=puppet.number(entry, "getpid"))
+    list(puppet.stops(Request.SYSCALL))
+    assert puppet.after()["ax"] == puppet.pid
+
+
+def test_arguments_changed_at_the_entry_are_those_of_the_call(guest, puppet, entry):
+    guest.write_file("/numbered", b"".join(bytes([page]) * PAGE for page in range(8)))
+    name, unit = ("mmap2", 1) if entry.table.name == "i386" else ("mmap", PAGE)
+    puppet.write(puppet.strings.stage, b"/numbered\0")
+    wrong, fd = (puppet.call(entry, "open", puppet.strings.stage, O_RDONLY) for _ in range(2))
+    puppet.call(entry, "close", wrong)
+    puppet.prepare(entry, name, 1, 1, 0, 0, wrong, 3 * unit)
+    puppet.resume(Request.SYSCALL)
+    changed = (WHERE, 2 * PAGE, 1, 0x12, fd, 5 * unit)
+    puppet.set_registers(**dict(zip(map(plain_name, entry.arguments), changed, strict=True)))
+    list(puppet.stops(Request.SYSCALL))
+    assert puppet.after()["ax"] == WHERE
+    assert puppet.read(WHERE, 2 * PAGE) == b"\5" * PAGE + b"\6" * PAGE
+
+
+@pytest.mark.entries(*FAST)
+def test_a_result_changed_at_the_exit_is_what_the_program_gets(puppet, entry):
+    puppet.prepare(entry, "getppid")
+    puppet.resume(Request.SYSCALL)
+    puppet.resume(Request.SYSCALL)
+    puppet.set_registers(ax=0x5EED_C0DE)
+    puppet.resume()
+    assert puppet.after()["ax"] == 0x5EED_C0DE
+
+
+@pytest.mark.entries(*PLAIN)
+def test_every_register_set_at_the_exit_arrives(puppet, entry):
+    puppet.prepare(entry, "getppid")
+    puppet.resume(Request.SYSCALL)
+    puppet.resume(Request.SYSCALL)
+    general = [plain_name(name) for name in entry.abi.registers]
+    chosen = {name: 0x0BAD_0000 + place for place, name in enumerate(general)}
+    chosen |= {"sp": puppet.strings.stage + 0x8000, "flags": 0x8D7 | 0x202}
+    puppet.set_registers(**chosen)
+    puppet.resume()
+    found = puppet.after()
+    assert {name: found[name] for name in chosen} == chosen
+
+
+def test_a_call_skipped_at_its_entry_returns_what_ax_was_left_as(puppet, entry):
+    old = puppet.call(entry, "umask", 0o22)
+    results = {}
+    for left in ({}, {"ax": 77}):
+        puppet.prepare(entry, "umask", 0o77)
+        puppet.resume(Request.SYSCALL)
+        puppet.set_registers(orig_ax=-1, **left)
+        assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
+        results[left.get("ax")] = entry.abi.signed(puppet.after()["ax"])
+    assert results == {None: -ENOSYS, 77: 77}
+    assert puppet.call(entry, "umask", old) == 0o22
+
+
+def test_a_number_past_the_table_set_at_the_entry_is_enosys(puppet, entry):
+    results = {}
+    for number in (puppet.table(entry).size, 0x7FF, 0x7FFF_FFFF, -2, -4096):
+        puppet.prepare(entry, "getppid")
+        puppet.resume(Request.SYSCALL)
+        puppet.set_registers(orig_ax=number)
+        assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
+        results[number] = entry.abi.signed(puppet.after()["ax"])
+    assert results == dict.fromkeys(results, -ENOSYS)
+
+
+SIGUSR1 = 10
+ERESTARTSYS, ERESTARTNOHAND, ERESTART_RESTARTBLOCK = 512, 514, 516
+
+
+@pytest.mark.claim(27)
+def test_an_interrupted_call_shows_why_and_is_made_again(puppet, entry):
+    word = puppet.strings.stage
+    for name, code, again, arguments in (
+        ("futex", ERESTARTSYS, "futex", (word, 0, 0, 0)),
+        ("pause", ERESTARTNOHAND, "pause", ()),
+        ("poll", ERESTART_RESTARTBLOCK, "restart_syscall", (0, 0, 5000)),
+    ):
+        puppet.prepare(entry, name, *arguments)
+        puppet.resume(Request.SYSCALL)
+        first = puppet.registers()
+        puppet.ptrace(Request.SYSCALL)
+        puppet.signal(SIGUSR1)
+        assert puppet.wait() == CALL_STOP
+        assert puppet.registers() == first | {"ax": -code & puppet.view.mask}
+        assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
+        puppet.set_registers()
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        assert puppet.registers() == first | {"orig_ax": puppet.number(entry, again)}
+        puppet.set_registers(orig_ax=-1)
+        assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
+
+
+def test_a_call_under_sysemu_stops_at_its_entry_only_and_is_not_made(puppet, entry):
+    old = puppet.call(entry, "umask", 0o22)
+    puppet.prepare(entry, "umask", 0o77)
+    assert puppet.resume(Request.SYSEMU) == CALL_STOP
+    seen = puppet.registers()
+    assert (seen["orig_ax"], seen["ax"]) == (
+        puppet.number(entry, "umask"),
+        -ENOSYS & puppet.view.mask,
+    )
+    puppet.set_registers(ax=77)
+    assert puppet.resume(Request.SYSEMU) == TRAP_STOP
+    assert puppet.after()["ax"] == 77
+    assert puppet.call(entry, "umask", old) == 0o22
+
+
+NOP = b"\x90"
+TRAP_BRKPT, TRAP_TRACE, SI_KERNEL = 1, 2, 0x80
+
+
+@pytest.mark.entries(*INSTRUCTIONS)
+def test_single_steps_stop_behind_each_instruction_and_behind_the_call(puppet, entry):
+    puppet.send_to(NOP + INSTRUCTIONS[entry.name] + NOP + INT3, ax=puppet.number(entry, "getppid"))
+    flags, seen = puppet.home["flags"], []
+    for _ in range(4):
+        assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+        registers = puppet.registers()
+        seen.append((registers["ip"] - puppet.strings.stage, puppet.siginfo()[2]))
+        assert registers["flags"] == flags
+    assert seen == [(1, TRAP_TRACE), (3, TRAP_BRKPT), (4, TRAP_TRACE), (5, SI_KERNEL)]
+    assert registers["ax"] == 1
+
+
+@pytest.mark.entries(*INSTRUCTIONS)
+def test_a_step_under_sysemu_stops_at_the_calls_entry_and_does_not_make_it(puppet, entry):
+    puppet.send_to(INSTRUCTIONS[entry.name] + NOP + INT3, ax=puppet.number(entry, "getppid"))
+    assert puppet.resume(Request.SYSEMU_SINGLESTEP) == CALL_STOP
+    puppet.set_registers(ax=77)
+    assert puppet.resume(Request.SYSEMU_SINGLESTEP) == TRAP_STOP
+    seen = puppet.registers()
+    assert (seen["ip"] - puppet.strings.stage, seen["ax"]) == (3, 77)
+
+
+def test_stepping_over_a_call_ends_with_the_steps(puppet, entry):
+    puppet.prepare(entry, "getppid")
+    puppet.resume(Request.SYSCALL)
+    landing = puppet.registers()["ip"]
+    assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+    assert (puppet.registers()["ip"], puppet.siginfo()[2]) == (landing, TRAP_BRKPT)
+    assert puppet.resume() == TRAP_STOP
+    assert puppet.after()["ax"] == 1
+    assert not puppet.after()["flags"] & 0x100
+
+
+@pytest.mark.entries(*OWN)
+def test_without_tracesysgood_a_call_stops_by_a_plain_sigtrap(guest, entry):
+    with start_puppet(guest, entry.abi, options=0) as puppet:
+        puppet.prepare(entry, "getppid")
+        assert puppet.resume(Request.SYSCALL) == TRAP_STOP
+        assert puppet.siginfo() == (SIGTRAP, 0, SIGTRAP)
+        assert puppet.ptrace(Request.SETOPTIONS, 0, Option.TRACESYSGOOD).value == 0
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        assert puppet.siginfo() == (SIGTRAP, 0, SIGTRAP | 0x80)
+
+
+NONE, ENTRY, EXIT = range(3)
+
+
+def syscall_info(puppet, size=88):
+    said = puppet.ptrace(Request.GET_SYSCALL_INFO, size, Buffer(88))
+    assert said.memory[0][min(said.value, size) :] == b"\xa5" * (88 - min(said.value, size))
+    return said.value, said.memory[0]
+
+
+def test_syscall_info_names_arch_number_and_arguments_at_the_entry(puppet, entry):
+    puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
+    puppet.resume(Request.SYSCALL)
+    seen = puppet.registers()
+    size, info = syscall_info(puppet)
+    assert size == 80
+    op, *rest = struct.unpack("<B3xIQQQ6Q", info[:80])
+    number = puppet.number(entry, "getppid")
+    assert op == ENTRY
+    assert rest == [
+        *(AUDIT_ARCH[entry.table], seen["ip"], seen["sp"], number),
+        *range(11, 17),
+    ]
+
+
+def test_syscall_info_tells_result_from_error_at_the_exit(puppet, entry):
+    for name, result in {"getppid": (1, 0), "close": (-EBADF, 1)}.items():
+        puppet.prepare(entry, name, -1)
+        puppet.resume(Request.SYSCALL)
+        puppet.resume(Request.SYSCALL)
+        seen = puppet.registers()
+        size, info = syscall_info(puppet)
+        assert size == 33
+        op, *rest = struct.unpack("<B3xIQQqB", info[:33])
+        assert op == EXIT
+        assert rest == [AUDIT_ARCH[entry.table], seen["ip"], seen["sp"], *result]
+        puppet.resume()
+
+
+@pytest.mark.entries(*OWN)
+def test_syscall_info_says_none_outside_of_a_call_and_writes_what_was_asked_for(puppet, entry):
+    assert syscall_info(puppet)[0] == 24
+    assert syscall_info(puppet)[1][0] == NONE
+    puppet.prepare(entry, "getppid")
+    puppet.resume(Request.SYSCALL)
+    assert [syscall_info(puppet, size)[0] for size in (0, 1, 10, 79, 81)] == [80] * 5

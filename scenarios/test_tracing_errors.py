@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ptrace refuses, its requests about memory and signals, and the events that it reports.
+
+An `entry` is here the one by which the tracer calls ptrace.
+
+Source: kernel/ptrace.c ptrace_attach, ptrace_check_attach, ptrace_request, ptrace_resume;
+arch/x86/kernel/ptrace.c arch_ptrace; fs/exec.c (6.1); man 2 ptrace.
+"""
+
+from errno import EFAULT, EINVAL, EIO, EPERM, ESRCH
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTRAP, SIGUSR1, SIGUSR2
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
+from harness.agent.puppet import start_puppet
+from harness.arch import I386
+from harness.landscape import EDGE, HOLE, READ_ONLY
+
+pytestmark = pytest.mark.entries("syscall", "int80")
+
+KERNEL_THREAD = 2
+EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 4, 6, 128
+
+
+@pytest.fixture
+def puppet(guest, entry):
+    """Give a process of the tracer's own ABI."""
+    with start_puppet(guest, entry.abi, entry) as puppet:
+        yield puppet
+
+
+def errors(puppet, cases):
+    """Make a ptrace call about the puppet for each case; what is expected is the case's last."""
+    return {name: puppet.ptrace(*call).errno for name, (*call, _) in cases.items()}
+
+
+def expected(cases):
+    return {name: case[-1] for name, case in cases.items()}
+
+
+def test_whom_one_may_not_trace(guest, entry, puppet):
+    own = guest.call(entry, "getpid").value
+    cases = {
+        "nobody": (Request.ATTACH, 0x3FFF_FFFF, ESRCH),
+        "nobody, asked for its registers": (Request.GETREGS, 0x3FFF_FFFF, ESRCH),
+        "oneself": (Request.ATTACH, own, EPERM),
+        "a kernel thread": (Request.ATTACH, KERNEL_THREAD, EPERM),
+        "the traced": (Request.ATTACH, puppet.pid, EPERM),
+        "the traced, by seizing": (Request.SEIZE, puppet.pid, EPERM),
+        "one that is not traced": (Request.GETREGS, 1, ESRCH),
+        "one that is not traced, to go on": (Request.CONT, 1, ESRCH),
+    }
+    seen = {
+        name: guest.call(entry, "ptrace", request, pid, 0, 0).errno
+        for name, (request, pid, _) in cases.items()
+    }
+    assert seen == expected(cases)
+
+
+def test_seizing_wants_known_options_and_no_address(guest, entry):
+    cases = {"an address": (0x10, 0, EIO), "an unknown option": (0, 0x4000_0000, EIO)}
+    seen = {
+        name: guest.call(entry, "ptrace", Request.SEIZE, 1, address, data).errno
+        for name, (address, data, _) in cases.items()
+    }
+    assert seen == expected(cases)
+
+
+def test_a_running_process_cannot_be_asked(puppet):
+    puppet.prepare(puppet.own_entry, "pause")
+    puppet.ptrace(Request.CONT)
+    cases = {
+        "its registers": (Request.GETREGS, 0, Buffer(216), ESRCH),
+        "a word of it": (Request.PEEKUSER, 0, Buffer(8), ESRCH),
+        "to go on": (Request.CONT, 0, 0, ESRCH),
+        "to detach": (Request.DETACH, 0, 0, ESRCH),
+    }
+    assert errors(puppet, cases) == expected(cases)
+    assert puppet.ptrace(Request.INTERRUPT).errno is None
+    still_in_its_first_stop = Status.stopped(SIGSTOP, EVENT_STOP)
+    assert puppet.wait() == still_in_its_first_stop
+
+
+def test_requests_that_make_no_sense(puppet):
+    cases = {
+        "an unknown request": (0x4444, 0, 0, EIO),
+        "an unknown option": (Request.SETOPTIONS, 0, 0x4000_0000, EINVAL),
+        "a signal that is none": (Request.CONT, 0, 65, EIO),
+        "a signal that is none, negative": (Request.SYSCALL, 0, -1, EIO),
+        "a mask of another size": (Request.GETSIGMASK, 4, Buffer(8), EINVAL),
+        "an event's message to nowhere": (Request.GETEVENTMSG, 0, HOLE, EFAULT),
+        "signals from a negative place": (Request.PEEKSIGINFO, HOLE, 0, EFAULT),
+    }
+    assert errors(puppet, cases) == expected(cases)
+
+
+def test_pointers_that_cannot_be_followed(puppet):
+    requests = ("GETREGS", "SETREGS", "GETFPREGS", "SETFPREGS", "GETSIGINFO", "SETSIGINFO")
+    requests += ("GETREGSET", "SETREGSET", "GETSIGMASK", "SETSIGMASK")
+    address = {"GETREGSET": 1, "SETREGSET": 1, "GETSIGMASK": 8, "SETSIGMASK": 8}
+    pointers = {"a hole": HOLE, "the end of memory": EDGE.end - 4}
+    seen = {
+        (name, says): puppet.ptrace(Request[name], address.get(name, 0), pointer).errno
+        for name in requests
+        for says, pointer in pointers.items()
+    }
+    no_better = {"GETREGS", "SETREGS", "GETFPREGS", "SETFPREGS"}
+    wrong = {
+        (name, says): errno
+        for (name, says), errno in seen.items()
+        if errno != EFAULT and not (errno == EIO and name in no_better)
+    }
+    assert wrong == {}
+
+
+def test_registers_are_not_given_to_a_read_only_page(guest, entry, puppet):
+    for name in ("GETREGS", "GETFPREGS", "GETSIGINFO"):
+        said = puppet.ptrace(Request[name], 0, READ_ONLY.start)
+        assert said.errno in (EFAULT, EIO), name
+    assert guest.read(entry.abi, READ_ONLY.start, 256) == bytes(256)
+
+
+def test_a_word_of_memory_is_given_and_set(puppet):
+    size = puppet.view.bits // 8
+    at = puppet.strings.stage + 0x100
+    puppet.write(at - size, bytes(range(1, 3 * size + 1)))
+    for request in (Request.PEEKDATA, Request.PEEKTEXT):
+        said = puppet.ptrace(request, at, Buffer(size + 8))
+        assert said.memory[0] == bytes(range(size + 1, 2 * size + 1)) + b"\xa5" * 8, request.name
+    value = int.from_bytes(b"\xf0" * size, "little")
+    assert puppet.ptrace(Request.POKEDATA, at, value).value == 0
+    whole = [*range(1, size + 1), *[0xF0] * size, *range(2 * size + 1, 3 * size + 1)]
+    assert puppet.read(at - size, 3 * size) == bytes(whole)
+
+
+def test_words_of_memory_that_is_not_there_are_refused(puppet):
+    kernel = 0xFFFF_F000 if puppet.view is I386 else 0xFFFF_FFFF_8100_0000
+    cases = {
+        "peeked at in a hole": (Request.PEEKDATA, HOLE, Buffer(8), EIO),
+        "poked into a hole": (Request.POKEDATA, HOLE, 1, EIO),
+        "peeked at in the kernel": (Request.PEEKDATA, kernel, Buffer(8), EIO),
+        "poked into the kernel": (Request.POKEDATA, kernel, 1, EIO),
+        "peeked at, to a hole": (Request.PEEKDATA, puppet.strings.stage, HOLE, EFAULT),
+    }
+    assert errors(puppet, cases) == expected(cases)
+
+
+def test_a_tracer_may_write_where_the_program_may_not(puppet):
+    at = puppet.home["ip"] & ~7
+    old = puppet.ptrace(Request.PEEKTEXT, at, Buffer(8)).memory[0]
+    changed = int.from_bytes(old, "little") ^ 0xFF & puppet.view.mask
+    assert puppet.ptrace(Request.POKETEXT, at, changed & puppet.view.mask).value == 0
+    assert puppet.read(at, 1)[0] == old[0] ^ 0xFF
+
+
+def test_the_traced_process_cannot_ask_to_be_traced(puppet):
+    entry = puppet.own_entry
+    assert puppet.call(entry, "ptrace", Request.TRACEME) == -EPERM
+
+
+def test_a_signal_stops_the_traced_process_and_may_be_replaced_or_dropped(puppet):
+    entry = puppet.own_entry
+    puppet.prepare(entry, "getppid")
+    puppet.signal(SIGUSR1)
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    assert puppet.siginfo()[0] == SIGUSR1
+    assert puppet.resume() == TRAP_STOP
+    assert puppet.after()["ax"] == 1
+    puppet.signal(SIGUSR1)
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    assert puppet.resume(by_signal=SIGUSR2) == Status(SIGUSR2)
+
+
+def test_a_stop_of_the_whole_group_and_its_continuation(puppet):
+    puppet.prepare(puppet.own_entry, "getppid")
+    puppet.signal(SIGSTOP)
+    assert puppet.resume() == Status.stopped(SIGSTOP)
+    assert puppet.resume(by_signal=SIGSTOP) == Status.stopped(SIGSTOP, EVENT_STOP)
+    assert puppet.ptrace(Request.LISTEN).errno is None
+    puppet.signal(SIGCONT)
+    assert puppet.wait() == Status.stopped(SIGTRAP, EVENT_STOP)
+    assert puppet.resume() == Status.stopped(SIGCONT)
+    assert puppet.resume() == TRAP_STOP
+
+
+def test_a_killed_process_does_not_stop_once_more(puppet):
+    puppet.prepare(puppet.own_entry, "pause")
+    puppet.resume(Request.SYSCALL)
+    puppet.signal(SIGKILL)
+    assert puppet.wait() == Status(SIGKILL)
+
+
+def test_a_blocked_signals_mask_is_given_and_set(puppet):
+    mask = 1 << (SIGUSR1 - 1)
+    assert puppet.ptrace(Request.SETSIGMASK, 8, mask.to_bytes(8, "little")).value == 0
+    assert puppet.ptrace(Request.GETSIGMASK, 8, Buffer(8)).memory[0] == mask.to_bytes(8, "little")
+    puppet.prepare(puppet.own_entry, "getppid")
+    puppet.signal(SIGUSR1)
+    assert puppet.resume() == TRAP_STOP
+
+
+def test_an_exit_stops_the_process_with_its_status(guest, entry):
+    with start_puppet(guest, entry.abi, entry, Option.TRACEEXIT) as puppet:
+        puppet.prepare(puppet.own_entry, "exit", 0x2A)
+        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_EXIT)
+        assert puppet.event_message() == 0x2A00
+        assert puppet.resume() == Status.exited(0x2A)
+
+
+def test_a_fork_stops_parent_and_child(guest, entry):
+    options = Option.TRACEFORK | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, entry, options) as puppet:
+        puppet.prepare(puppet.own_entry, "fork")
+        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
+        child = puppet.follow(puppet.event_message())
+        assert child.wait() == Status.stopped(SIGTRAP, EVENT_STOP)
+        assert child.registers()["ax"] == 0
+        assert puppet.resume() == TRAP_STOP
+        assert puppet.after()["ax"] == child.pid
+        assert child.resume() == TRAP_STOP
+        assert child.call(child.own_entry, "getppid") == puppet.pid
+        child.kill()
+
+
+def test_an_exec_stops_at_the_new_programs_first_instruction(guest, entry, abi):
+    options = Option.TRACESYSGOOD | Option.TRACEEXEC
+    guest.probe(abi, "puppet")
+    with start_puppet(guest, entry.abi, entry, options) as puppet:
+        path = f"/probes/puppet.{abi}".encode() + b"\0"
+        puppet.write(puppet.strings.stage, path)
+        puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
+        puppet.resume(Request.SYSCALL)
+        assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGTRAP, EVENT_EXEC)
+        assert puppet.event_message() == puppet.pid
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        seen = puppet.registers()
+        cleared = ("ax", "bx", "cx", "dx", "si", "di", "bp")
+        assert {name: seen[name] for name in cleared} == dict.fromkeys(cleared, 0)
+        assert seen["cs"] == guest.about(abi).registers["cs"]
+        assert seen["ip"] >> 12 == 0x10001
