@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from harness.arch import ARCH_X86_64, ARCHES, I386, X86_64, Abi, Arch
 from harness.errors import DeclarationError
@@ -132,7 +133,7 @@ def default_registers(abi: Abi) -> Mapping[str, int]:
     values = {
         name: wide | 0xC0DE_0000 | 0x0101 * (place + 1) for place, name in enumerate(abi.registers)
     }
-    return values | {abi.registers[7]: STACK_TOP, "flags": DEFAULT_FLAGS}
+    return MappingProxyType(values | {abi.registers[7]: STACK_TOP, "flags": DEFAULT_FLAGS})
 
 
 ENTRY_PATHS = {

@@ -224,6 +224,11 @@ def test_a_fork_stops_parent_and_child(guest, entry):
         child.kill()
 
 
+def entry_point(program, abi):
+    """Return ``e_entry`` of an ELF file, see elf(5)."""
+    return int.from_bytes(program[24 : 24 + abi.bits // 8], "little")
+
+
 def test_an_exec_stops_at_the_new_programs_first_instruction(guest, entry, abi):
     options = Option.TRACESYSGOOD | Option.TRACEEXEC
     guest.probe(abi, "puppet")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from errno import EINTR
 
-from harness.agent.arguments import Argument, Buffer, lay_out
+from harness.agent.arguments import Argument, At, Buffer, lay_out
 from harness.agent.calls import Call, Outcome, register_names
 from harness.agent.filters import SET_MODE_FILTER, program_of
 from harness.agent.guest import Guest
@@ -252,7 +252,7 @@ class Puppet:
             Every general register and the flags at that call, by the names of ``pt_regs``.
         """
         code = self.number(entry, number)
-        usual = default_registers(self.abi)
+        usual = dict(default_registers(self.abi))
         usual |= {entry.number: code} | dict(zip(entry.arguments, arguments, strict=False))
         flags = usual.pop("flags")
         values = {plain_name(name): value for name, value in usual.items()}
@@ -381,5 +381,6 @@ class Puppet:
         return content if isinstance(content, bytes) else b""
 
 
-def _size_of(content: bytes | Buffer) -> int:
+def _size_of(content: bytes | Buffer | At) -> int:
+    content = content.content if isinstance(content, At) else content
     return content.size_bytes if isinstance(content, Buffer) else len(content)
