@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.arch import Arch
 from harness.build.cpio import Entry, character_device, folder, program, write_newc
 from harness.build.programs import agent_recipe, build_program, executor_recipe
-from harness.kernels.assembly import translated
+from harness.kernels.storing import translated
 from harness.places import cache_dir
 
 _KEPT_S = 7 * 24 * 3600
