@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import select
@@ -12,9 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
-
-from qemu.qmp.legacy import QEMUMonitorProtocol
+from typing import IO, TYPE_CHECKING, Any
 
 from harness.deadline import Deadline, Patience
 from harness.errors import HostError
@@ -26,8 +23,10 @@ from harness.machine.plan import MachinePlan
 from harness.tools import require_tool
 from harness.wire import WINDOW_BYTES
 
+if TYPE_CHECKING:
+    from harness.machine.monitor import Monitor
+
 _EMULATOR = "qemu-system-x86_64"
-_ANSWER_S = 5.0
 _EVENT_S = 0.5
 _DRAINED_BYTES = 1 << 16
 
@@ -54,9 +53,7 @@ class QemuProcess:
         self.frames, frames_there = socket.socketpair()
         monitor_here, monitor_there = socket.socketpair()
         self._monitor_socket = monitor_here
-        self._loop = asyncio.new_event_loop()
-        with _current(self._loop):
-            self._monitor = QEMUMonitorProtocol(monitor_here)
+        self._monitor: Monitor | None = None
         self.devices = _copy(origin.devices) if origin.devices else 0
         with frames_there, monitor_there, _write_only(self._console) as console:
             frames, monitor = frames_there.fileno(), monitor_there.fileno()
@@ -84,13 +81,15 @@ class QemuProcess:
         Raises:
             HostError: QEMU did not start.
         """
+        # Loading asyncio takes as long as QEMU takes to start: side by side it takes no time.
+        from harness.machine.monitor import Monitor  # noqa: PLC0415
+
         greets = select.poll()
         greets.register(self._monitor_socket, select.POLLIN)
         if not greets.poll(self.patience.start_s * 1000):
             raise self._did_not_start()
-        self._monitor.settimeout(_ANSWER_S)
         try:
-            self._monitor.connect()
+            self._monitor = Monitor(self._monitor_socket)
         except Exception as error:
             raise self._did_not_start() from error
 
@@ -101,7 +100,8 @@ class QemuProcess:
             HostError: QEMU refused, or is gone.
         """
         try:
-            return self._monitor.cmd(command, **arguments)
+            assert self._monitor  # noqa: S101 - connected by whoever started the process
+            return self._monitor.ask(command, arguments)
         except Exception as error:
             raise HostError(f"qemu's monitor did not do {command}: {error}") from error
 
@@ -124,7 +124,7 @@ class QemuProcess:
         deadline = Deadline.after(_EVENT_S, "event")
         with contextlib.suppress(Exception):
             while not deadline.expired:
-                for event in self._monitor.get_events(wait=deadline.remaining_s):
+                for event in self._monitor.events(deadline.remaining_s) if self._monitor else ():
                     if event["event"] == "SHUTDOWN":
                         return str(event["data"]["reason"])
         return ""
@@ -168,10 +168,9 @@ class QemuProcess:
         for descriptor in filter(None, (self.window, self.devices)):
             os.close(descriptor)
         self.window = self.devices = 0
-        with contextlib.suppress(Exception):
+        if self._monitor:
             self._monitor.close()
-        self._loop.close()
-        for file in (self.frames, self._console, self._errors):
+        for file in (self.frames, self._monitor_socket, self._console, self._errors):
             file.close()
 
     def _did_not_start(self) -> HostError:
@@ -234,16 +233,6 @@ def _unlinked_file(purpose: str) -> IO[bytes]:
             f"no temporary file for qemu's {purpose}: {error.strerror or error}",
             hint="make room, or name another folder with TMPDIR",
         ) from error
-
-
-@contextlib.contextmanager
-def _current(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Have a monitor made with a loop of its own: several threads may have machines."""
-    asyncio.set_event_loop(loop)
-    try:
-        yield
-    finally:
-        asyncio.set_event_loop(None)
 
 
 @contextlib.contextmanager

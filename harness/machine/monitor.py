@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QEMU's monitor: commands and their answers, events as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qemu.qmp.legacy import QEMUMonitorProtocol
+
+_ANSWER_S = 5.0
+
+# Control-C may hit a conversation, whose tasks asyncio then complains of.
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+
+class Monitor:
+    """A conversation with a QEMU that has greeted; any method raises what `qemu.qmp` raises.
+
+    Args:
+        connection: the socket, which is the conversation's from now on.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._loop = asyncio.new_event_loop()
+        try:
+            with _current(self._loop):
+                self._protocol = QEMUMonitorProtocol(connection)
+            self._protocol.settimeout(_ANSWER_S)
+            self._protocol.connect()
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def ask(self, command: str, arguments: Mapping[str, object]) -> object:
+        """Send one command and return what QEMU answers."""
+        return self._protocol.cmd(command, **arguments)
+
+    def events(self, wait_s: float) -> list[dict[str, Any]]:
+        """Return what has happened, waiting a while for the first event."""
+        return self._protocol.get_events(wait=wait_s)
+
+    def close(self) -> None:
+        """End the conversation."""
+        with contextlib.suppress(Exception):
+            self._protocol.close()
+        self._loop.close()
+
+
+@contextlib.contextmanager
+def _current(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Have a monitor made with a loop of its own: several threads may have machines."""
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
