@@ -116,15 +116,20 @@ def _sources(recipe: Recipe, abi: Abi) -> list[Path]:
 
 
 def _fingerprint(recipe: Recipe, abi: Abi, compiler: Path) -> str:
-    digest = hashlib.sha256(repr((abi, _FLAGS, stamp_of(compiler))).encode())
-    for path in (*_shared_inputs(), *_sources(recipe, abi)):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    digest = hashlib.sha256(repr((abi, _FLAGS, stamp_of(compiler))).encode() + _shared_input())
+    for path in _sources(recipe, abi):
+        digest.update(_named_content(path))
     return digest.hexdigest()[:16]
 
 
 @functools.cache
-def _shared_inputs() -> tuple[Path, ...]:
-    """What every program is made from: headers, and what decides on flags and on ``facts.h``."""
+def _shared_input() -> bytes:
+    """What every program is made from: headers, and what decides on ``facts.h``."""
     guest = data_dir("guest")
-    headers = sorted(path for path in guest.rglob("*") if path.name.endswith((".h", ".h.j2")))
-    return (*headers, *(_PACKAGE / f"{module}.py" for module in SHAPING))
+    headers = sorted([*guest.rglob("*.h"), *guest.rglob("*.h.j2")])
+    shaping = (_PACKAGE / f"{module}.py" for module in SHAPING)
+    return b"".join(map(_named_content, (*headers, *shaping)))
+
+
+def _named_content(path: Path) -> bytes:
+    return path.name.encode() + b"\0" + path.read_bytes()

@@ -8,7 +8,6 @@ import os
 import select
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -219,13 +218,7 @@ def _copy(path: Path) -> int:
 
 def _unlinked_file(purpose: str) -> IO[bytes]:
     """Open a file that has no name and vanishes with the last process that holds it."""
-    try:
-        return tempfile.TemporaryFile(prefix=f"trapgate-{purpose}-")
-    except OSError as error:
-        raise HostError(
-            f"no temporary file for qemu's {purpose}: {error.strerror or error}",
-            hint="make room, or name another folder with TMPDIR",
-        ) from error
+    return os.fdopen(_memory(purpose, 0), "w+b")
 
 
 @contextlib.contextmanager

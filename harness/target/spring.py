@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from harness.agent.client import AgentClient
 from harness.agent.guest import Guest
@@ -16,7 +17,6 @@ from harness.errors import HostError
 from harness.kernels.kernel import Kernel
 from harness.machine.machine import Machine, start_machine
 from harness.machine.plan import MachineOptions
-from harness.machine.rewind import Rewinder
 from harness.machine.snapshot import leave_memory_out, load_devices, place_window
 from harness.machine.state import BootState, find_state, state_key
 from harness.target.qemu import (
@@ -27,6 +27,9 @@ from harness.target.qemu import (
     plan_guest,
     settle_accelerator,
 )
+
+if TYPE_CHECKING:
+    from harness.machine.rewind import Rewinder
 
 Say = Callable[[str], None]
 
@@ -167,6 +170,8 @@ class Clone:
         Raises:
             HostError: it cannot be taken back; the clone is of no use any more.
         """
+        from harness.machine.rewind import Rewinder  # noqa: PLC0415 - most clones are used once
+
         process = self._machine.process
         self._rewinder = self._rewinder or Rewinder(process, self._state.guest["code"])
         self._rewinder.rewind()
