@@ -14,8 +14,8 @@ _PLAIN = {
     b"\x7fELF\x01\x01\x01": (3, I386, struct.Struct("<2H8xI10x2H"), 32),
     b"\x7fELF\x02\x01\x01": (62, X86_64, struct.Struct("<2H12xQ14x2H"), 56),
 }
-"""By class, data and version of an ELF file: e_machine, whose that is, e_type to e_phnum from byte 16
-on, and the size of a program header. Source: System V gABI 4.1, chapters 4 and 5."""
+"""By class, data and version of an ELF file: e_machine, whose that is, e_type to e_phnum from byte
+16 on, and the size of a program header. Source: System V gABI 4.1, chapters 4 and 5."""
 _EXECUTABLES = (2, 3)
 _INTERPRETER = 3
 _SHARE = 4

@@ -16,7 +16,7 @@ MODULES = ("call", "doctor", "qemu", "exec", "cache", "kernels")
 """All commands, in the order of --help; modules that are not quick add themselves to the app."""
 
 _COMPLETION = "_TRAPGATE_COMPLETE"
-_SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 def find_quick(line: Sequence[str]) -> Command | None:
@@ -32,7 +32,7 @@ def run_by_typer(line: Sequence[str]) -> None:
     alone = line[0] if line and line[0] in MODULES and _COMPLETION not in os.environ else ""
     for name in (alone,) if alone else MODULES:
         if name in QUICK:
-            app.command(name, context_settings=_SETTINGS)(_load_quick(name))
+            app.command(name, context_settings=SETTINGS)(_load_quick(name))
         else:
             importlib.import_module(f"harness.cli.{name}")
     app(prog_name="trapgate")
