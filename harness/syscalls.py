@@ -108,5 +108,5 @@ def read_groups() -> dict[str, list[str]]:
 @functools.cache
 def _read_minus_one() -> dict[str, dict[str, list[str]]]:
     path = data_dir("kernels") / "syscalls" / "minus_one.toml"
-    rows: dict[str, dict[str, list[str]]] = tomllib.loads(path.read_text(encoding="utf-8"))
+    rows: dict[str, dict[str, list[str]]] = read_toml(path)
     return rows
