@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import calls, clones, cold_start, memory, soak, suite, virtme
+from benchmarks import calls, clones, cold_start, command, memory, soak, suite, virtme
 from benchmarks.figure import Figure
 from benchmarks.host import describe_host
 from benchmarks.picture import draw
@@ -19,6 +19,7 @@ FIGURES = {
     "cold-start": cold_start.measure,
     "calls": calls.measure,
     "clones": clones.measure,
+    "command": command.measure,
     "memory": memory.measure,
     "soak": soak.measure,
     "suite": suite.measure,

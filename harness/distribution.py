@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 
 
@@ -63,6 +62,8 @@ def find_family() -> Family | None:
 
     Source: os-release(5); `ID_LIKE` lists what a derivative descends from, nearest first.
     """
+    import platform  # noqa: PLC0415 - only advice needs it, and every command loads the table
+
     try:
         release = platform.freedesktop_os_release()
     except OSError:

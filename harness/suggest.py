@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 _MANY = 12
@@ -16,6 +15,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
         name: what was given.
         known: every name that there is; may be empty.
     """
+    import difflib  # noqa: PLC0415 - only for a name that is wrong
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
     if close:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from harness.arch import Abi
 from harness.errors import DeclarationError
 from harness.places import data_dir
 from harness.suggest import nearest
+from harness.toml import read_toml
 from harness.version import KernelVersion
 
 _FIRST = KernelVersion(0, 0)
@@ -76,7 +76,7 @@ def read_table(abi: Abi, version: KernelVersion) -> SyscallTable:
 @functools.cache
 def _read_all(abi: Abi) -> dict[str, tuple[int, KernelVersion]]:
     path = data_dir("kernels") / "syscalls" / f"{abi}.toml"
-    rows = tomllib.loads(path.read_text(encoding="utf-8"))
+    rows = read_toml(path)
     return {
         name: (row["number"], KernelVersion.parse(row["since"]) if "since" in row else _FIRST)
         for name, row in rows.items()
@@ -108,5 +108,5 @@ def read_groups() -> dict[str, list[str]]:
 @functools.cache
 def _read_minus_one() -> dict[str, dict[str, list[str]]]:
     path = data_dir("kernels") / "syscalls" / "minus_one.toml"
-    rows: dict[str, dict[str, list[str]]] = tomllib.loads(path.read_text(encoding="utf-8"))
+    rows: dict[str, dict[str, list[str]]] = read_toml(path)
     return rows

@@ -136,6 +136,16 @@ def require_tools(names: Iterable[str]) -> tuple[Path, ...]:
     return tuple(path for path in found.values() if path)
 
 
+def stamp_of(program: Path) -> tuple[str, int, int]:
+    """Return what changes when a program is replaced: where it really is, its size, its time.
+
+    Asking it for its version would cost more than most of what depends on that.
+    """
+    path = program.resolve()
+    stat = path.stat()
+    return str(path), stat.st_size, stat.st_mtime_ns
+
+
 def remedy(missing: Sequence[Tool]) -> str:
     """Say what to do about missing tools.
 

@@ -15,6 +15,13 @@ import pexpect
 import pytest
 from live import CHECKOUT, PROGRAM, emulators_of, eventually, is_there, trapgate
 
+from harness.cli.commands import MODULES, QUICK
+
+SLOW = {
+    *("typer", "pydantic", "rich", "jinja2", "elftools", "filelock", "debian", "requests"),
+    *("asyncio", "email", "importlib.metadata", "logging", "platform", "tempfile", "tomllib"),
+}
+
 HOLDING = """
 import sys, time
 sys.path[:0] = sys.argv[1:]
@@ -34,6 +41,24 @@ def test_help_has_one_line_a_command() -> None:
     rows = re.findall(r"^  (\w+) +(\S.*)$", said.partition("Commands:")[2], re.MULTILINE)
     assert {"call", "doctor", "exec", "kernels", "qemu"} <= {name for name, _ in rows}
     assert all(text.endswith(".") and not text.endswith("...") for _, text in rows)
+
+
+@pytest.mark.parametrize("module", ["harness.cli.call", "harness.cli.exec"])
+def test_a_quick_command_loads_nothing_slow(module: str) -> None:
+    line = f"import sys, {module}; print(*{SLOW} & set(sys.modules))"
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    said = subprocess.run(
+        [sys.executable, "-c", line], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == []
+
+
+def test_every_command_is_in_the_table() -> None:
+    folder = CHECKOUT / "harness" / "cli"
+    adds_itself = re.compile(r"^@app\.command|^app\.add_typer|^@takes_machine", re.MULTILINE)
+    found = {path.stem for path in folder.glob("*.py") if adds_itself.search(path.read_text())}
+    assert found == set(MODULES)
+    assert set(QUICK) <= found
 
 
 def test_without_qemu_it_is_said_what_to_install(tmp_path: Path) -> None:

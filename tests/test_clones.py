@@ -224,7 +224,7 @@ def small_disk(own_states: Path) -> Iterator[Path]:
 def test_on_a_full_disk_guests_are_booted(
     small_disk: Path, promised_mib: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.machine.state.free_bytes", lambda _: promised_mib << 20)
+    monkeypatch.setattr("harness.machine.making.free_bytes", lambda _: promised_mib << 20)
     said: list[str] = []
     with spring_of(X86_64, said).start() as guest:
         assert guest.call(native(guest), "getppid").value == 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.arch import Arch
 from harness.build.cpio import Entry, character_device, folder, program, write_newc
 from harness.build.programs import agent_recipe, build_program, executor_recipe
-from harness.kernels.assembly import translated
+from harness.kernels.storing import translated
 from harness.places import cache_dir
 
 _KEPT_S = 7 * 24 * 3600
@@ -94,10 +94,9 @@ def _base(arch: Arch) -> list[Entry]:
 
 def _write_atomically(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    scratch = path.with_name(f".writing-{path.name}-{os.getpid()}-{threading.get_native_id()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(scratch).rename(path)
+        scratch.write_bytes(content)
+        scratch.rename(path)
     finally:
-        Path(scratch).unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)

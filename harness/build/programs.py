@@ -5,20 +5,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.arch import Abi
-from harness.build.facts import render_facts
 from harness.entry import entry_paths_of
-from harness.errors import DeclarationError, HostError
-from harness.kernels.assembly import translated
+from harness.errors import DeclarationError
+from harness.kernels.storing import translated
 from harness.places import cache_dir, data_dir
 from harness.suggest import nearest
-from harness.tools import require_tool
+from harness.tools import require_tool, stamp_of
 
 _FLAGS = (
     *("-std=gnu11", "-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie"),
@@ -30,6 +27,11 @@ _FLAGS = (
 _AGENT = ("agent", "frames", "run", "files", "log", "spawn", "window", "settle")
 _EXECUTOR = ("executor", "signals", "landscape")
 _PROBE = ("report", "vdso", "enter", "catch")
+
+SHAPING = ("build/compilation", "build/facts", "arch", "entry", "landscape", "wire")
+"""Modules whose text decides what comes out of the same sources; a fingerprint reads them as files,
+so that finding what was built costs no template and no compiler."""
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,12 @@ def build_program(recipe: Recipe, abi: Abi) -> Path:
     key = _fingerprint(recipe, abi, compiler)
     built = cache_dir() / "guest" / f"{recipe.name}.{abi}-{key}"
     if not built.is_file():
+        from harness.build.compilation import compile_program  # noqa: PLC0415 - it loads jinja2
+
         with translated(built):
-            _build(recipe, abi, compiler, built)
+            command = [str(compiler), abi.compiler_flag, *_FLAGS]
+            command += ["-I", str(data_dir("guest") / "include")]
+            compile_program([*command, *map(str, _sources(recipe, abi))], abi, built)
     return built
 
 
@@ -110,43 +116,20 @@ def _sources(recipe: Recipe, abi: Abi) -> list[Path]:
 
 
 def _fingerprint(recipe: Recipe, abi: Abi, compiler: Path) -> str:
-    digest = hashlib.sha256(repr((abi, _FLAGS)).encode())
-    digest.update(_compiler_version(compiler).encode())
-    digest.update(_facts(abi).encode())
-    headers = sorted(data_dir("guest").rglob("*.h"))
-    for path in (*headers, *_sources(recipe, abi)):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    digest = hashlib.sha256(repr((abi, _FLAGS, stamp_of(compiler))).encode() + _shared_input())
+    for path in _sources(recipe, abi):
+        digest.update(_named_content(path))
     return digest.hexdigest()[:16]
 
 
 @functools.cache
-def _compiler_version(compiler: Path) -> str:
-    return subprocess.run(
-        [compiler, "--version"], capture_output=True, text=True, check=False
-    ).stdout
+def _shared_input() -> bytes:
+    """What every program is made from: headers, and what decides on ``facts.h``."""
+    guest = data_dir("guest")
+    headers = sorted([*guest.rglob("*.h"), *guest.rglob("*.h.j2")])
+    shaping = (_PACKAGE / f"{module}.py" for module in SHAPING)
+    return b"".join(map(_named_content, (*headers, *shaping)))
 
 
-@functools.cache
-def _facts(abi: Abi) -> str:
-    return render_facts(data_dir("guest") / "include/facts.h.j2", abi)
-
-
-def _build(recipe: Recipe, abi: Abi, compiler: Path, built: Path) -> None:
-    """Build beside the final place and rename: of two that do so, the last one wins."""
-    built.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=built.parent) as scratch:
-        folder = Path(scratch)
-        (folder / "facts.h").write_text(_facts(abi), encoding="utf-8")
-        _compile(recipe, abi, compiler, folder)
-        (folder / recipe.name).rename(built)
-
-
-def _compile(recipe: Recipe, abi: Abi, compiler: Path, folder: Path) -> None:
-    command = [str(compiler), abi.compiler_flag, *_FLAGS]
-    command += ["-I", str(data_dir("guest") / "include"), "-I", str(folder)]
-    command += ["-o", str(folder / recipe.name), *map(str, _sources(recipe, abi))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise HostError(
-            f"{compiler.name} could not build {recipe.name} for {abi}", evidence=done.stderr.strip()
-        )
+def _named_content(path: Path) -> bytes:
+    return path.name.encode() + b"\0" + path.read_bytes()

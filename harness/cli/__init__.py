@@ -3,23 +3,50 @@
 
 from __future__ import annotations
 
-import logging
+import gc
+import os
+import signal
 import sys
+from collections.abc import Sequence
 
-from harness.cli import cache, call, doctor, kernels, qemu
-from harness.cli.app import app
-from harness.cli.exec import execute
+from harness.cli.commands import find_quick, run_by_typer
+from harness.cli.quick import NotPlainError, read_line
 from harness.errors import TrapgateError
-
-__all__ = ["cache", "call", "doctor", "execute", "kernels", "main", "qemu"]
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the guest is at fault, 2 anything else is."""
-    # Control-C may hit a conversation with QEMU's monitor, whose tasks asyncio then complains of.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    line = sys.argv[1:]
     try:
-        app(prog_name="trapgate")
+        if not _run_quickly(line):
+            run_by_typer(line)
     except TrapgateError as error:
         print(f"trapgate: {error}", file=sys.stderr)
         sys.exit(error.kind.value.exit_status)
+
+
+def _run_quickly(line: Sequence[str]) -> bool:
+    """Run a command that has to be quick, if its line can be read at once; tell whether it could.
+
+    An interruption and a reader that goes away end it as they end typer's commands. Looking for
+    garbage, as modules are loaded and again at the end, would take an eighth of its time.
+    """
+    gc.disable()
+    try:
+        command = find_quick(line)
+        values = read_line(command, line[1:]) if command else {}
+    except NotPlainError:
+        command = None
+    if not command:
+        gc.enable()
+        return False
+    try:
+        command(**values)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    finally:
+        gc.freeze()
+    return True

@@ -3,16 +3,36 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
+import inspect
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from harness.cli.parameter import Argument, Option
+
 _PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
-app = typer.Typer(
+
+class Application(typer.Typer):
+    """Commands of which some declare what they take as `harness.cli.parameter` has it."""
+
+    def command(self, *given: Any, **settings: Any) -> Callable[..., Any]:
+        """Register a command; see typer."""
+        register = super().command(*given, **settings)
+
+        def take(function: Callable[..., Any]) -> Callable[..., Any]:
+            register(in_typers_words(function))
+            return function
+
+        return take
+
+
+app = Application(
     name="trapgate",
     help="Put questions to the system-call boundary of real x86 Linux kernels.",
     no_args_is_help=True,
@@ -46,3 +66,27 @@ def version() -> str:
     if _PROJECT.is_file():
         return str(tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"])
     return importlib.metadata.version("trapgate")
+
+
+def in_typers_words(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same function with every `Option` and `Argument` declared as typer's."""
+
+    @functools.wraps(function)
+    def worded(*given: Any, **named: Any) -> Any:
+        return function(*given, **named)
+
+    own = inspect.signature(function, eval_str=True)
+    parameters = [p.replace(annotation=_worded(p.annotation)) for p in own.parameters.values()]
+    worded.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    worded.__annotations__ = {p.name: p.annotation for p in parameters}
+    return worded
+
+
+def _worded(annotation: Any) -> Any:
+    kind, *declared = get_args(annotation) if get_origin(annotation) is Annotated else (None,)
+    match declared:
+        case [Option(names=names, metavar=metavar, help=said)]:
+            return Annotated[kind, typer.Option(*names, metavar=metavar, help=said)]
+        case [Argument(metavar=metavar, help=said)]:
+            return Annotated[kind, typer.Argument(metavar=metavar, help=said or None)]
+    return annotation

@@ -6,15 +6,13 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-import typer
-
 from harness.agent.calls import Call, Outcome
 from harness.agent.guest import Guest
 from harness.arch import ARCH_X86_64, Arch
 from harness.cli.answer import show_json, show_text
-from harness.cli.app import app
 from harness.cli.machine import MachineChoice, takes_machine
 from harness.cli.notation import parse_argument, parse_call, parse_registers
+from harness.cli.parameter import Argument, Option
 from harness.cpu import Cpu, why_unavailable
 from harness.entry import INT80, SYSCALL, EntryPath, find_entry_path
 from harness.errors import DeclarationError, KernelSplat
@@ -24,29 +22,27 @@ from harness.machine.console import read_trouble
 from harness.syscalls import read_table
 from harness.target.spring import start_guest
 
-_SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 _CAPABLE = Cpu("AuthenticAMD", sep=True, long_mode=True)
 
-_Number = Annotated[str, typer.Argument(metavar="CALL", help="A call's name or number.")]
+_Number = Annotated[str, Argument(metavar="CALL", help="A call's name or number.")]
 _Arguments = Annotated[
     list[str] | None,
-    typer.Argument(
+    Argument(
         metavar="[ARGUMENT]...",
         help='Numbers, str:TEXT or "TEXT", buf:BYTES, @REGION or @REGION+OFFSET.',
     ),
 ]
-_Entry = Annotated[str, typer.Option("--entry", metavar="PATH", help="The way into the kernel.")]
+_Entry = Annotated[str, Option("--entry", metavar="PATH", help="The way into the kernel.")]
 _Registers = Annotated[
     list[str] | None,
-    typer.Option("--register", metavar="NAME=VALUE", help="A register's value; may be repeated."),
+    Option("--register", metavar="NAME=VALUE", help="A register's value; may be repeated."),
 ]
 _Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="S", help="How long the call may take.")
+    float | None, Option("--timeout", metavar="S", help="How long the call may take.")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Json = Annotated[bool, Option("--json", help="Print JSON.")]
 
 
-@app.command(context_settings=_SETTINGS)
 @takes_machine
 def call(  # noqa: PLR0913 - one parameter an option
     number: _Number,
@@ -76,7 +72,7 @@ def call(  # noqa: PLR0913 - one parameter an option
     with start_guest(kernel, machine.options) as guest:
         _check_possible(guest, path)
         outcome = guest.call(path, code, *values, timeout_s=timeout, **registers)
-        typer.echo(_shown(outcome, guest, as_json=as_json))
+        print(_shown(outcome, guest, as_json=as_json), flush=True)
         check_log(guest)
 
 

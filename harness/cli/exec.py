@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from harness.agent.client import Exit
 from harness.agent.guest import Guest
 from harness.arch import ARCHES, Abi
 from harness.build.user import check_fits, read_program_abi
-from harness.cli.app import app
 from harness.cli.machine import MachineChoice, takes_machine
+from harness.cli.parameter import Argument, Option
 from harness.errors import DeclarationError
 from harness.kernels.catalogue import all_entries
 from harness.target.spring import start_guest
@@ -23,22 +21,17 @@ from harness.target.spring import start_guest
 TIMED_OUT = 124
 """As timeout(1) has it."""
 
-_SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-
 _Program = Annotated[
-    Path, typer.Argument(metavar="PROGRAM", help="A statically linked program of this host.")
+    Path, Argument(metavar="PROGRAM", help="A statically linked program of this host.")
 ]
-_Arguments = Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENT]...")]
-_Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="S", help="How long the program may run.")
-]
+_Arguments = Annotated[list[str] | None, Argument(metavar="[ARGUMENT]...")]
+_Timeout = Annotated[float, Option("--timeout", metavar="S", help="How long the program may run.")]
 _Environment = Annotated[
     list[str] | None,
-    typer.Option("--env", metavar="NAME=VALUE", help="The program's environment; repeatable."),
+    Option("--env", metavar="NAME=VALUE", help="The program's environment; repeatable."),
 ]
 
 
-@app.command("exec", context_settings=_SETTINGS)
 @takes_machine
 def execute(
     path: _Program,
@@ -67,16 +60,16 @@ def execute(
         argv = [f"/bin/{path.name}", *(arguments or ())]
         end = guest.execute_streaming(argv, _pass_on, timeout, environment)
         status = _judge(end, guest, path.name, timeout)
-    raise typer.Exit(status)
+    sys.exit(status)
 
 
 def _judge(end: Exit, guest: Guest, name: str, timeout_s: float) -> int:
     """Return our exit status, and say on standard error what the program's does not."""
     if end.timed_out:
-        typer.echo(f"trapgate: {name} did not end within {timeout_s:g} s: killed", err=True)
+        print(f"trapgate: {name} did not end within {timeout_s:g} s: killed", file=sys.stderr)
     splat = guest.find_splat()
     if splat:
-        typer.echo(f"trapgate: the kernel complained: {splat}", err=True)
+        print(f"trapgate: the kernel complained: {splat}", file=sys.stderr)
     return TIMED_OUT if end.timed_out else end.status or int(bool(splat))
 
 

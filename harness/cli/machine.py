@@ -9,29 +9,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
-
+from harness.cli.parameter import Option
 from harness.cli.progress import shown_progress
 from harness.kernels import Kernel, Supply, find_source, obtain
 from harness.machine.plan import DEFAULT_MEMORY_MIB, MachineOptions
 
 _Kernel = Annotated[
     str,
-    typer.Option(
-        "--kernel", metavar="SPEC", help="A name of `trapgate kernels list`, or a file's path."
-    ),
+    Option("--kernel", metavar="SPEC", help="A name of `trapgate kernels list`, or a file's path."),
 ]
-_Cpu = Annotated[str, typer.Option("--cpu", metavar="MODEL", help="As QEMU spells it.")]
-_Boot = Annotated[bool, typer.Option("--boot", help="Boot, do not clone a kept state.")]
-_Accel = Annotated[str, typer.Option("--accel", help="auto, tcg or kvm.")]
-_Memory = Annotated[int, typer.Option("--memory", metavar="MIB", help="The guest's memory.")]
+_Cpu = Annotated[str, Option("--cpu", metavar="MODEL", help="As QEMU spells it.")]
+_Boot = Annotated[bool, Option("--boot", help="Boot, do not clone a kept state.")]
+_Accel = Annotated[str, Option("--accel", help="auto, tcg or kvm.")]
+_Memory = Annotated[int, Option("--memory", metavar="MIB", help="The guest's memory.")]
 _Append = Annotated[
     list[str] | None,
-    typer.Option("--append", metavar="PARAMETER", help="A kernel parameter; may be repeated."),
+    Option("--append", metavar="PARAMETER", help="A kernel parameter; may be repeated."),
 ]
 _Mirror = Annotated[
     list[str] | None,
-    typer.Option("--mirror", metavar="URL", help="A Debian mirror; may be repeated."),
+    Option("--mirror", metavar="URL", help="A Debian mirror; may be repeated."),
 ]
 
 

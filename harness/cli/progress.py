@@ -4,46 +4,40 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Iterator
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TransferSpeedColumn,
-)
 
 from harness.kernels.reporter import LineReporter, Reporter
 
 
-class BarReporter:
-    """Shows one bar a download, and lines above the bars."""
+class BarsWhenNeeded:
+    """Shows bars from the first word on: mostly there is nothing to fetch.
 
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
+    Args:
+        stack: what the bars end with.
+    """
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
 
     def say(self, line: str) -> None:
         """Write the line above the bars."""
-        self._bars.console.print(f"trapgate: {line}", markup=False, highlight=False)
+        self._bars.say(line)
 
     def progress(self, name: str, done: int, total: int) -> None:
-        """Move the bar of that download, which is made when it is new."""
-        if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=total)
-        self._bars.update(self._tasks[name], completed=done, total=total)
+        """Move the bar of that download."""
+        self._bars.progress(name, done, total)
+
+    @functools.cached_property
+    def _bars(self) -> Reporter:
+        from harness.cli.bars import shown_bars  # noqa: PLC0415 - loading rich costs a call's time
+
+        return self._stack.enter_context(shown_bars())
 
 
 @contextlib.contextmanager
 def shown_progress() -> Iterator[Reporter]:
     """Give a reporter that fits what standard error is."""
-    if not sys.stderr.isatty():
-        yield LineReporter()
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True)) as bars:
-        yield BarReporter(bars)
+    with contextlib.ExitStack() as stack:
+        yield BarsWhenNeeded(stack) if sys.stderr.isatty() else LineReporter()

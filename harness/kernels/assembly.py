@@ -16,6 +16,7 @@ import filelock
 
 from harness.errors import HostError
 from harness.kernels.reporter import Reporter
+from harness.kernels.storing import translated
 
 _PART, _LOCK = ".part", ".lock"
 _AT_ONCE_S, _LONGEST_S = 0.5, 1800
@@ -89,22 +90,6 @@ def sweep(parent: Path) -> None:
         lock = filelock.FileLock(f"{part.with_suffix('')}{_LOCK}")
         with contextlib.suppress(filelock.Timeout), lock.acquire(timeout=0):
             shutil.rmtree(part, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def translated(folder: Path) -> Iterator[None]:
-    """Turn an operating system's error into one sentence about the cache.
-
-    Raises:
-        HostError: the body raised an OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise HostError(
-            f"cannot store {folder.name} in {folder.parent}: {error.strerror or error}",
-            hint="make room there, or name another folder with TRAPGATE_CACHE or TRAPGATE_STATE",
-        ) from error
 
 
 def _acquired(lock: filelock.BaseFileLock, timeout_s: float) -> bool:

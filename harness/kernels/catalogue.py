@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ from typing import Any
 from harness.arch import ARCHES, Arch
 from harness.errors import DeclarationError
 from harness.places import data_dir
+from harness.toml import read_toml
 from harness.version import KernelVersion
 
 ROLES = ("image", "config", "modules")
@@ -128,7 +128,7 @@ def _files() -> tuple[Path, ...]:
 @functools.cache
 def _read_series(path: Path) -> dict[str, Entry]:
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = read_toml(path)
         return {entry.spec: entry for entry in _entries(path.stem, table)}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DeclarationError(f"catalogue {path.name} does not parse: {error!r}") from error

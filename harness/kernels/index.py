@@ -15,12 +15,12 @@ from debian.deb822 import Packages, Release
 from debian.debian_support import Version
 
 from harness.errors import HostError
-from harness.kernels.assembly import translated
 from harness.kernels.catalogue import Entry, Package
 from harness.kernels.download import FileGone, download, refresh
 from harness.kernels.mirrors import Mirror
 from harness.kernels.reporter import Reporter, SilentReporter
 from harness.kernels.signature import read_signed
+from harness.kernels.storing import translated
 from harness.places import state_dir
 
 _STANZA = "Package: linux-"

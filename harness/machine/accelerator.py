@@ -10,14 +10,13 @@ import contextlib
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import DeclarationError, TrapgateError
 from harness.places import state_dir
-from harness.tools import require_tool
+from harness.tools import require_tool, stamp_of
 
 ACCELERATORS = ("auto", "tcg", "kvm")
 _DEVICE = Path("/dev/kvm")
@@ -87,8 +86,7 @@ def _remember(path: Path, trouble: str) -> None:
 
 def _verdict_path(cpu: str) -> Path:
     """A verdict holds for this boot of this host, this QEMU and this processor model."""
-    qemu = require_tool("qemu-system-x86_64")
-    version = subprocess.run([qemu, "--version"], capture_output=True, check=False).stdout
+    qemu = stamp_of(require_tool("qemu-system-x86_64"))
     boot = _BOOT_ID.read_bytes() if _BOOT_ID.is_file() else b""
-    key = hashlib.sha256(b"\0".join((boot, str(qemu).encode(), version, cpu.encode()))).hexdigest()
+    key = hashlib.sha256(repr((boot, qemu, cpu)).encode()).hexdigest()
     return state_dir() / "kvm" / f"{key[:16]}.json"

@@ -3,31 +3,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import select
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
-
-from qemu.qmp.legacy import QEMUMonitorProtocol
 
 from harness.deadline import Deadline, Patience
 from harness.errors import HostError
 from harness.machine.arguments import Wiring, qemu_arguments
 from harness.machine.console import last_lines
 from harness.machine.errata import QemuVersion
+from harness.machine.monitor import Monitor
 from harness.machine.origin import BOOTED, Origin
 from harness.machine.plan import MachinePlan
 from harness.tools import require_tool
 from harness.wire import WINDOW_BYTES
 
 _EMULATOR = "qemu-system-x86_64"
-_ANSWER_S = 5.0
 _EVENT_S = 0.5
 _DRAINED_BYTES = 1 << 16
 
@@ -54,9 +50,7 @@ class QemuProcess:
         self.frames, frames_there = socket.socketpair()
         monitor_here, monitor_there = socket.socketpair()
         self._monitor_socket = monitor_here
-        self._loop = asyncio.new_event_loop()
-        with _current(self._loop):
-            self._monitor = QEMUMonitorProtocol(monitor_here)
+        self._monitor: Monitor | None = None
         self.devices = _copy(origin.devices) if origin.devices else 0
         with frames_there, monitor_there, _write_only(self._console) as console:
             frames, monitor = frames_there.fileno(), monitor_there.fileno()
@@ -88,10 +82,9 @@ class QemuProcess:
         greets.register(self._monitor_socket, select.POLLIN)
         if not greets.poll(self.patience.start_s * 1000):
             raise self._did_not_start()
-        self._monitor.settimeout(_ANSWER_S)
         try:
-            self._monitor.connect()
-        except Exception as error:
+            self._monitor = Monitor(self._monitor_socket)
+        except HostError as error:
             raise self._did_not_start() from error
 
     def ask(self, command: str, **arguments: object) -> object:
@@ -101,8 +94,9 @@ class QemuProcess:
             HostError: QEMU refused, or is gone.
         """
         try:
-            return self._monitor.cmd(command, **arguments)
-        except Exception as error:
+            assert self._monitor  # noqa: S101 - connected by whoever started the process
+            return self._monitor.ask(command, arguments)
+        except HostError as error:
             raise HostError(f"qemu's monitor did not do {command}: {error}") from error
 
     def version(self) -> QemuVersion:
@@ -122,9 +116,9 @@ class QemuProcess:
         What QEMU has said before its end is still to be read after it, if not at once.
         """
         deadline = Deadline.after(_EVENT_S, "event")
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(HostError):
             while not deadline.expired:
-                for event in self._monitor.get_events(wait=deadline.remaining_s):
+                for event in self._monitor.events(deadline.remaining_s) if self._monitor else ():
                     if event["event"] == "SHUTDOWN":
                         return str(event["data"]["reason"])
         return ""
@@ -168,10 +162,7 @@ class QemuProcess:
         for descriptor in filter(None, (self.window, self.devices)):
             os.close(descriptor)
         self.window = self.devices = 0
-        with contextlib.suppress(Exception):
-            self._monitor.close()
-        self._loop.close()
-        for file in (self.frames, self._console, self._errors):
+        for file in (self.frames, self._monitor_socket, self._console, self._errors):
             file.close()
 
     def _did_not_start(self) -> HostError:
@@ -227,23 +218,7 @@ def _copy(path: Path) -> int:
 
 def _unlinked_file(purpose: str) -> IO[bytes]:
     """Open a file that has no name and vanishes with the last process that holds it."""
-    try:
-        return tempfile.TemporaryFile(prefix=f"trapgate-{purpose}-")
-    except OSError as error:
-        raise HostError(
-            f"no temporary file for qemu's {purpose}: {error.strerror or error}",
-            hint="make room, or name another folder with TMPDIR",
-        ) from error
-
-
-@contextlib.contextmanager
-def _current(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Have a monitor made with a loop of its own: several threads may have machines."""
-    asyncio.set_event_loop(loop)
-    try:
-        yield
-    finally:
-        asyncio.set_event_loop(None)
+    return os.fdopen(_memory(purpose, 0), "w+b")
 
 
 @contextlib.contextmanager

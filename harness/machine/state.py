@@ -12,30 +12,23 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from harness.errors import HostError
 from harness.machine.origin import Origin
 from harness.machine.plan import MachinePlan
 from harness.places import cache_dir
 from harness.tools import require_tool
 
 _RECIPE = 5
-_RAM, _DEVICES = "ram", "devices"
+RAM, DEVICES = "ram", "devices"
 NOTE = "state.json"
 """The file that says what a state is; written last."""
 _KVM_FACTS = ("/proc/sys/kernel/osrelease", "/proc/sys/kernel/random/boot_id")
 
 Note = dict[str, Any]
-Maker = Callable[[Path, Path], Note]
-"""Boots a machine with its memory in the first file, saves its devices to the second, and returns
-what is to be remembered of the guest."""
 
 
 @dataclass(frozen=True)
@@ -87,49 +80,7 @@ def find_state(key: str, say: Callable[[str], None]) -> BootState | None:
         discard(folder)
         return None
     os.utime(folder)
-    return BootState(Origin(folder / _RAM, folder / _DEVICES), note["guest"])
-
-
-def make_state(key: str, make: Maker, size_bytes: int, say: Callable[[str], None]) -> BootState:
-    """Make a state and keep it, unless another process has done so meanwhile.
-
-    Args:
-        key: its name.
-        size_bytes: what it takes at most. QEMU dies when there is no room for memory in a file.
-        make: boots and saves.
-        say: takes a line for the user.
-
-    Raises:
-        OSError: the disk is full, or the cache cannot be written.
-        HostError: QEMU could not keep a state.
-        GuestError: the kernel did not boot.
-    """
-    states_dir().mkdir(parents=True, exist_ok=True)
-    with FileLock(states_dir() / f"{key}.lock"):
-        found = find_state(key, say)
-        if found:
-            return found
-        _sweep(key)
-        if free_bytes(states_dir()) < size_bytes:
-            raise HostError(f"{states_dir()} has no room for {size_bytes >> 20} MiB")
-        scratch = Path(tempfile.mkdtemp(prefix=f".making-{key}-", dir=states_dir()))
-        try:
-            guest = make(scratch / _RAM, scratch / _DEVICES)
-            files = {name: _describe(scratch / name) for name in (_RAM, _DEVICES)}
-            note = json.dumps({"files": files, "guest": guest})
-            (scratch / NOTE).write_text(note, encoding="utf-8")
-            scratch.rename(states_dir() / key)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    found = find_state(key, say)
-    if not found:
-        raise OSError(f"the state {key} vanished as soon as it was made")
-    return found
-
-
-def free_bytes(folder: Path) -> int:
-    """Return how much can be written there."""
-    return shutil.disk_usage(folder).free
+    return BootState(Origin(folder / RAM, folder / DEVICES), note["guest"])
 
 
 def discard(folder: Path) -> None:
@@ -140,13 +91,8 @@ def discard(folder: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _sweep(key: str) -> None:
-    """Remove what a killed process has left of the same state; we hold its lock."""
-    for left in states_dir().glob(f".making-{key}-*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _describe(path: Path) -> Note:
+def describe_file(path: Path) -> Note:
+    """Return what a note says of one of a state's files."""
     stat = path.stat()
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -167,7 +113,7 @@ def _trouble(folder: Path, note: Note) -> str:
             return f"{name} cannot be read: {error.strerror}"
         if stat.st_size != expected["size"]:
             return f"{name} has {stat.st_size} bytes instead of {expected['size']}"
-        if stat.st_mtime_ns != expected["mtime_ns"] and _describe(folder / name) != {
+        if stat.st_mtime_ns != expected["mtime_ns"] and describe_file(folder / name) != {
             **expected,
             "mtime_ns": stat.st_mtime_ns,
         }:

@@ -5,35 +5,20 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from harness.agent.channel import Window
 from harness.agent.client import AgentClient
 from harness.agent.guest import Guest
 from harness.arch import ABIS
-from harness.build.initramfs import guest_programs
-from harness.deadline import Deadline
 from harness.errors import HostError
 from harness.kernels.kernel import Kernel
-from harness.machine.codepages import find_code_pages
-from harness.machine.keeping import enforce_limit
 from harness.machine.machine import Machine, start_machine
-from harness.machine.origin import Origin
 from harness.machine.plan import MachineOptions
-from harness.machine.rewind import Rewinder
-from harness.machine.snapshot import (
-    leave_memory_out,
-    load_devices,
-    make_container,
-    place_window,
-    save_devices,
-    why_unable,
-)
-from harness.machine.state import BootState, find_state, make_state, state_key
+from harness.machine.snapshot import leave_memory_out, load_devices, place_window
+from harness.machine.state import BootState, find_state, state_key
 from harness.target.qemu import (
     boot_guest,
     identify,
@@ -42,16 +27,11 @@ from harness.target.qemu import (
     plan_guest,
     settle_accelerator,
 )
-from harness.wire import WINDOW_DEVICE
+
+if TYPE_CHECKING:
+    from harness.machine.rewind import Rewinder
 
 Say = Callable[[str], None]
-
-WINDOW_RESOURCES = f"/sys/bus/pci/devices/{WINDOW_DEVICE}/resource"
-_WINDOW_REGION = 2
-_CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
-_STOPS = 20
-_CLOCK_S = 3.0
-_CLOCK_PAUSE_S = 0.05
 
 
 def tell(line: str) -> None:
@@ -97,12 +77,18 @@ class Spring:
         try:
             self._state = find_state(key, self._say)
             if not self._state:
-                self._state = make_state(key, self._make, self.plan.memory_mib << 20, self._say)
-                enforce_limit()
+                self._state = self._make_state(key)
         except (HostError, OSError) as error:
             self.trouble = error.message if isinstance(error, HostError) else str(error)
             self._say(f"guests of {self._kernel.spec} are booted, not cloned: {self.trouble}")
         return self._state
+
+    def _make_state(self, key: str) -> BootState:
+        # What only a state's making needs, pyelftools and locks, costs more than a clone.
+        from harness.target.making import make_boot_state  # noqa: PLC0415
+
+        boot = partial(boot_guest, self._kernel, self.plan, self.patience, self._reason)
+        return make_boot_state(key, boot, self.plan.memory_mib << 20, self._say)
 
     @contextlib.contextmanager
     def start_clone(self) -> Iterator[Clone]:
@@ -150,60 +136,6 @@ class Spring:
         guest.settle()
         return guest
 
-    def _make(self, ram: Path, devices: Path) -> dict[str, Any]:
-        """Boot, have every executor looking into the window, and save; see `state.Maker`."""
-        booted = boot_guest(self._kernel, self.plan, self.patience, self._reason, Origin(ram))
-        with booted as (guest, machine):
-            unable = why_unable(machine.process)
-            if unable:
-                raise HostError(unable)
-            guest.settle()  # or every clone would patch its kernel as its random pool fills
-            await_clock(guest)
-            log = guest.drain_log()
-            for abi in self._kernel.arch.abis:
-                guest.about(abi)
-            said = {
-                "kernel": self._kernel.spec,
-                "accelerator": self.plan.accelerator,
-                "qemu": guest.identity.qemu,
-            }
-            window = find_window(guest.read_file(WINDOW_RESOURCES).decode())
-            iomem = guest.read_file("/proc/iomem").decode()
-            make_container(machine.process, devices)
-            records = {abi.name: guest.record(abi).hex() for abi in self._kernel.arch.abis}
-            guest.renew()  # what clones execute has addresses and random bytes of its own
-            stop_while_looking(guest, machine)
-            save_devices(machine.process)
-            code = find_code_pages(iomem, ram, guest_programs(self._kernel.arch))
-            return {"log": log, "records": records, "window": window, "code": code, **said}
-
-
-def await_clock(guest: Guest) -> None:
-    """Wait until the kernel has settled on its clock source, a second after it has begun.
-
-    Every clone would do so again, with all processors stopped for it.
-    Source: arch/x86/kernel/tsc.c tsc_refine_calibration_work (6.1).
-    """
-    deadline = Deadline.after(_CLOCK_S, "clock source")
-    while not deadline.expired and guest.read_file(_CLOCK_SOURCE) != b"tsc\n":
-        time.sleep(_CLOCK_PAUSE_S)
-
-
-def stop_while_looking(guest: Guest, machine: Machine) -> None:
-    """Stop a machine while its agent looks into the window: its clones need no knock."""
-    for _ in range(_STOPS):
-        guest.drain_log()
-        machine.process.ask("stop")
-        if Window.is_looked_into(machine.process.window):
-            return
-        machine.process.ask("cont")
-    machine.process.ask("stop")
-
-
-def find_window(resources: str) -> int:
-    """Return where the guest's kernel has the window, from what sysfs says of its regions."""
-    return int(resources.splitlines()[_WINDOW_REGION].split()[0], 16)
-
 
 class Clone:
     """A machine that was restored from a state, and can be taken back to it.
@@ -238,6 +170,8 @@ class Clone:
         Raises:
             HostError: it cannot be taken back; the clone is of no use any more.
         """
+        from harness.machine.rewind import Rewinder  # noqa: PLC0415 - most clones are used once
+
         process = self._machine.process
         self._rewinder = self._rewinder or Rewinder(process, self._state.guest["code"])
         self._rewinder.rewind()

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a kernel's boot to a kept state: what is done before it is saved, and what is remembered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.agent.channel import Window
+from harness.agent.guest import Guest
+from harness.build.initramfs import guest_programs
+from harness.deadline import Deadline
+from harness.errors import HostError
+from harness.machine.codepages import find_code_pages
+from harness.machine.keeping import enforce_limit
+from harness.machine.machine import Machine
+from harness.machine.making import make_state
+from harness.machine.origin import Origin
+from harness.machine.snapshot import make_container, save_devices, why_unable
+from harness.machine.state import BootState
+from harness.wire import WINDOW_DEVICE
+
+WINDOW_RESOURCES = f"/sys/bus/pci/devices/{WINDOW_DEVICE}/resource"
+_WINDOW_REGION = 2
+_CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+_STOPS = 20
+_CLOCK_S = 3.0
+_CLOCK_PAUSE_S = 0.05
+
+
+class Boot(Protocol):
+    """Boots a guest with its memory where an origin says."""
+
+    def __call__(self, *, origin: Origin) -> AbstractContextManager[tuple[Guest, Machine]]:
+        """Boot; the machine is gone when the block is left."""
+
+
+def make_boot_state(key: str, boot: Boot, size_bytes: int, say: Callable[[str], None]) -> BootState:
+    """Boot once, keep what that came to, and keep no more states than there may be.
+
+    Args:
+        key: the state's name.
+        boot: boots a guest.
+        size_bytes: of the guest's memory.
+        say: takes a line for the user.
+
+    Raises:
+        OSError: the disk is full, or the cache cannot be written.
+        HostError: QEMU could not keep a state.
+        GuestError: the kernel did not boot.
+    """
+    state = make_state(key, partial(_save, boot), size_bytes, say)
+    enforce_limit()
+    return state
+
+
+def _save(boot: Boot, ram: Path, devices: Path) -> dict[str, Any]:
+    """Boot, have every executor looking into the window, and save; see `making.Maker`."""
+    with boot(origin=Origin(ram)) as (guest, machine):
+        unable = why_unable(machine.process)
+        if unable:
+            raise HostError(unable)
+        arch = guest.identity.arch
+        guest.settle()  # or every clone would patch its kernel as its random pool fills
+        await_clock(guest)
+        log = guest.drain_log()
+        for abi in arch.abis:
+            guest.about(abi)
+        said = {
+            "kernel": guest.identity.spec,
+            "accelerator": guest.identity.accelerator,
+            "qemu": guest.identity.qemu,
+        }
+        window = find_window(guest.read_file(WINDOW_RESOURCES).decode())
+        iomem = guest.read_file("/proc/iomem").decode()
+        make_container(machine.process, devices)
+        records = {abi.name: guest.record(abi).hex() for abi in arch.abis}
+        guest.renew()  # what clones execute has addresses and random bytes of its own
+        stop_while_looking(guest, machine)
+        save_devices(machine.process)
+        code = find_code_pages(iomem, ram, guest_programs(arch))
+        return {"log": log, "records": records, "window": window, "code": code, **said}
+
+
+def await_clock(guest: Guest) -> None:
+    """Wait until the kernel has settled on its clock source, a second after it has begun.
+
+    Every clone would do so again, with all processors stopped for it.
+    Source: arch/x86/kernel/tsc.c tsc_refine_calibration_work (6.1).
+    """
+    deadline = Deadline.after(_CLOCK_S, "clock source")
+    while not deadline.expired and guest.read_file(_CLOCK_SOURCE) != b"tsc\n":
+        time.sleep(_CLOCK_PAUSE_S)
+
+
+def stop_while_looking(guest: Guest, machine: Machine) -> None:
+    """Stop a machine while its agent looks into the window: its clones need no knock."""
+    for _ in range(_STOPS):
+        guest.drain_log()
+        machine.process.ask("stop")
+        if Window.is_looked_into(machine.process.window):
+            return
+        machine.process.ask("cont")
+    machine.process.ask("stop")
+
+
+def find_window(resources: str) -> int:
+    """Return where the guest's kernel has the window, from what sysfs says of its regions."""
+    return int(resources.splitlines()[_WINDOW_REGION].split()[0], 16)
