@@ -1,90 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QEMU's monitor: commands and their answers, events as they come.
-
-Each message is a line of JSON. Source: QEMU 7.2, docs/interop/qmp-spec.txt.
-
-`qemu.qmp` does this and much more, by asyncio: loading both takes as much processor time as a clone
-and each command several times what QEMU takes to answer it.
-"""
+"""QEMU's monitor: commands and their answers, events as they come."""
 
 from __future__ import annotations
 
-import itertools
-import json
+import asyncio
+import contextlib
+import logging
 import socket
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.errors import HostError
+from qemu.qmp.legacy import QEMUMonitorProtocol
 
 _ANSWER_S = 5.0
-_CHUNK = 1 << 16
 
-Message = dict[str, Any]
+# Control-C may hit a conversation, whose tasks asyncio then complains of.
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 class Monitor:
-    """A conversation with a QEMU that greets.
+    """A conversation with a QEMU that has greeted; any method raises what `qemu.qmp` raises.
 
     Args:
-        connection: the socket; it stays the caller's to close.
-
-    Raises:
-        HostError: QEMU does not greet, and so for every method.
+        connection: the socket, which is the conversation's from now on.
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._received = b""
-        self._numbers = itertools.count(1)
-        self._events: list[Message] = []
-        if "QMP" not in self._read(time.monotonic() + _ANSWER_S):
-            raise HostError("qemu's monitor greets in another language")
-        self.ask("qmp_capabilities", {})
+        self._loop = asyncio.new_event_loop()
+        try:
+            with _current(self._loop):
+                self._protocol = QEMUMonitorProtocol(connection)
+            self._protocol.settimeout(_ANSWER_S)
+            self._protocol.connect()
+        except BaseException:
+            self._loop.close()
+            raise
 
     def ask(self, command: str, arguments: Mapping[str, object]) -> object:
-        """Send one command and return what QEMU answers.
+        """Send one command and return what QEMU answers."""
+        return self._protocol.cmd(command, **arguments)
 
-        Raises:
-            HostError: QEMU refuses; the message is what it says.
-        """
-        number = next(self._numbers)
-        request = {"execute": command, "arguments": dict(arguments), "id": number}
-        self._send(json.dumps(request).encode() + b"\n")
-        deadline = time.monotonic() + _ANSWER_S
-        while (answer := self._read(deadline)).get("id") != number:
-            if "event" in answer:
-                self._events.append(answer)
-        if "error" in answer:
-            raise HostError(str(answer["error"]["desc"]))
-        return answer["return"]
+    def events(self, wait_s: float) -> list[dict[str, Any]]:
+        """Return what has happened, waiting a while for the first event."""
+        return self._protocol.get_events(wait=wait_s)
 
-    def events(self, wait_s: float) -> list[Message]:
-        """Return what has happened since the last time, waiting a while where nothing has."""
-        if not self._events:
-            self._events.append(self._read(time.monotonic() + wait_s))
-        events, self._events = self._events, []
-        return [event for event in events if "event" in event]
+    def close(self) -> None:
+        """End the conversation."""
+        with contextlib.suppress(Exception):
+            self._protocol.close()
+        self._loop.close()
 
-    def _send(self, request: bytes) -> None:
-        try:
-            self._connection.settimeout(_ANSWER_S)
-            self._connection.sendall(request)
-        except OSError as error:
-            raise HostError(f"qemu takes no command: {error}") from error
 
-    def _read(self, deadline: float) -> Message:
-        """Return the next message, which has to be there at `deadline` of the monotonic clock."""
-        while b"\n" not in self._received:
-            try:
-                self._connection.settimeout(max(deadline - time.monotonic(), 1e-3))
-                piece = self._connection.recv(_CHUNK)
-            except OSError as error:
-                raise HostError(f"qemu does not answer: {error}") from error
-            if not piece:
-                raise HostError("qemu has closed the connection")
-            self._received += piece
-        line, _, self._received = self._received.partition(b"\n")
-        message: Message = json.loads(line)
-        return message
+@contextlib.contextmanager
+def _current(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Have a monitor made with a loop of its own: several threads may have machines."""
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)

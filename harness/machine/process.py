@@ -10,18 +10,20 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from harness.deadline import Deadline, Patience
 from harness.errors import HostError
 from harness.machine.arguments import Wiring, qemu_arguments
 from harness.machine.console import last_lines
 from harness.machine.errata import QemuVersion
-from harness.machine.monitor import Monitor
 from harness.machine.origin import BOOTED, Origin
 from harness.machine.plan import MachinePlan
 from harness.tools import require_tool
 from harness.wire import WINDOW_BYTES
+
+if TYPE_CHECKING:
+    from harness.machine.monitor import Monitor
 
 _EMULATOR = "qemu-system-x86_64"
 _EVENT_S = 0.5
@@ -78,13 +80,16 @@ class QemuProcess:
         Raises:
             HostError: QEMU did not start.
         """
+        # Loading asyncio takes as long as QEMU takes to start: side by side it takes no time.
+        from harness.machine.monitor import Monitor  # noqa: PLC0415
+
         greets = select.poll()
         greets.register(self._monitor_socket, select.POLLIN)
         if not greets.poll(self.patience.start_s * 1000):
             raise self._did_not_start()
         try:
             self._monitor = Monitor(self._monitor_socket)
-        except HostError as error:
+        except Exception as error:
             raise self._did_not_start() from error
 
     def ask(self, command: str, **arguments: object) -> object:
@@ -96,7 +101,7 @@ class QemuProcess:
         try:
             assert self._monitor  # noqa: S101 - connected by whoever started the process
             return self._monitor.ask(command, arguments)
-        except HostError as error:
+        except Exception as error:
             raise HostError(f"qemu's monitor did not do {command}: {error}") from error
 
     def version(self) -> QemuVersion:
@@ -116,7 +121,7 @@ class QemuProcess:
         What QEMU has said before its end is still to be read after it, if not at once.
         """
         deadline = Deadline.after(_EVENT_S, "event")
-        with contextlib.suppress(HostError):
+        with contextlib.suppress(Exception):
             while not deadline.expired:
                 for event in self._monitor.events(deadline.remaining_s) if self._monitor else ():
                     if event["event"] == "SHUTDOWN":
@@ -162,6 +167,8 @@ class QemuProcess:
         for descriptor in filter(None, (self.window, self.devices)):
             os.close(descriptor)
         self.window = self.devices = 0
+        if self._monitor:
+            self._monitor.close()
         for file in (self.frames, self._monitor_socket, self._console, self._errors):
             file.close()
 
