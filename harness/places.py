@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import platformdirs
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -24,7 +26,7 @@ def cache_dir() -> Path:
     ``TRAPGATE_CACHE`` names another one; else it follows the XDG base directories.
     """
     named = os.environ.get("TRAPGATE_CACHE")
-    return Path(named) if named else _xdg("XDG_CACHE_HOME", ".cache")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("trapgate"))
 
 
 def state_dir() -> Path:
@@ -33,10 +35,4 @@ def state_dir() -> Path:
     ``TRAPGATE_STATE`` names another one; else it follows the XDG base directories.
     """
     named = os.environ.get("TRAPGATE_STATE")
-    return Path(named) if named else _xdg("XDG_STATE_HOME", ".local/state")
-
-
-def _xdg(variable: str, usual: str) -> Path:
-    """Source: XDG Base Directory Specification 0.8; relative paths there are to be ignored."""
-    named = Path(os.environ.get(variable, ""))
-    return (named if named.is_absolute() else Path.home() / usual) / "trapgate"
+    return Path(named) if named else Path(platformdirs.user_state_dir("trapgate"))
