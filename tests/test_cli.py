@@ -19,7 +19,7 @@ from harness.cli.commands import MODULES, QUICK
 
 SLOW = {
     *("typer", "pydantic", "rich", "jinja2", "elftools", "filelock", "debian", "requests"),
-    *("asyncio", "email", "importlib.metadata", "logging", "platform", "tempfile", "tomllib"),
+    *("asyncio", "email", "importlib.metadata", "logging", "platform", "tomllib"),
 }
 
 HOLDING = """
