@@ -29,6 +29,7 @@ _WINDOW_REGION = 2
 _CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 _STOPS = 20
 _CLOCK_S = 3.0
+_BOOTS = 3
 _CLOCK_PAUSE_S = 0.05
 
 
@@ -59,42 +60,57 @@ def make_boot_state(key: str, boot: Boot, size_bytes: int, say: Callable[[str], 
 
 
 def _save(boot: Boot, ram: Path, devices: Path) -> dict[str, Any]:
-    """Boot, have every executor looking into the window, and save; see `making.Maker`."""
-    with boot(origin=Origin(ram)) as (guest, machine):
-        unable = why_unable(machine.process)
-        if unable:
-            raise HostError(unable)
-        arch = guest.identity.arch
-        guest.settle()  # or every clone would patch its kernel as its random pool fills
-        await_clock(guest)
-        log = guest.drain_log()
-        for abi in arch.abis:
-            guest.about(abi)
-        said = {
-            "kernel": guest.identity.spec,
-            "accelerator": guest.identity.accelerator,
-            "qemu": guest.identity.qemu,
-        }
-        window = find_window(guest.read_file(WINDOW_RESOURCES).decode())
-        iomem = guest.read_file("/proc/iomem").decode()
-        make_container(machine.process, devices)
-        records = {abi.name: guest.record(abi).hex() for abi in arch.abis}
-        guest.renew()  # what clones execute has addresses and random bytes of its own
-        stop_while_looking(guest, machine)
-        save_devices(machine.process)
-        code = find_code_pages(iomem, ram, guest_programs(arch))
-        return {"log": log, "records": records, "window": window, "code": code, **said}
+    """Boot, have the agent looking into the window, and save; see `making.Maker`.
+
+    Where emulation is slow a kernel may fail to measure its time stamp counter: that boot is not
+    worth keeping, unless this kernel never does.
+    """
+    for left in reversed(range(_BOOTS)):
+        ram.write_bytes(b"")
+        with boot(origin=Origin(ram)) as (guest, machine):
+            unable = why_unable(machine.process)
+            if unable:
+                raise HostError(unable)
+            guest.settle()  # or every clone would patch its kernel as its random pool fills
+            if await_clock(guest) or not left:
+                return _save_booted(guest, machine, ram, devices)
+    raise AssertionError
 
 
-def await_clock(guest: Guest) -> None:
+def _save_booted(guest: Guest, machine: Machine, ram: Path, devices: Path) -> dict[str, Any]:
+    arch = guest.identity.arch
+    log = guest.drain_log()
+    said = {
+        "kernel": guest.identity.spec,
+        "accelerator": guest.identity.accelerator,
+        "qemu": guest.identity.qemu,
+    }
+    window = find_window(guest.read_file(WINDOW_RESOURCES).decode())
+    iomem = guest.read_file("/proc/iomem").decode()
+    make_container(machine.process, devices)
+    records = {abi.name: guest.record(abi).hex() for abi in arch.abis}
+    guest.renew()  # what clones execute has addresses and random bytes of its own
+    stop_while_looking(guest, machine)
+    save_devices(machine.process)
+    code = find_code_pages(iomem, ram, guest_programs(arch))
+    return {"log": log, "records": records, "window": window, "code": code, **said}
+
+
+def await_clock(guest: Guest) -> bool:
     """Wait until the kernel has settled on its clock source, a second after it has begun.
 
     Every clone would do so again, with all processors stopped for it.
     Source: arch/x86/kernel/tsc.c tsc_refine_calibration_work (6.1).
+
+    Returns:
+        Whether that is the time stamp counter.
     """
     deadline = Deadline.after(_CLOCK_S, "clock source")
-    while not deadline.expired and guest.read_file(_CLOCK_SOURCE) != b"tsc\n":
+    while not deadline.expired:
+        if guest.read_file(_CLOCK_SOURCE) == b"tsc\n":
+            return True
         time.sleep(_CLOCK_PAUSE_S)
+    return False
 
 
 def stop_while_looking(guest: Guest, machine: Machine) -> None:
