@@ -85,7 +85,7 @@ def _save_booted(guest: Guest, machine: Machine, ram: Path, devices: Path) -> di
         "accelerator": guest.identity.accelerator,
         "qemu": guest.identity.qemu,
     }
-    window = find_window(guest.read_file(WINDOW_RESOURCES).decode())
+    window = find_window(guest)
     iomem = guest.read_file("/proc/iomem").decode()
     make_container(machine.process, devices)
     records = {abi.name: guest.record(abi).hex() for abi in arch.abis}
@@ -124,6 +124,14 @@ def stop_while_looking(guest: Guest, machine: Machine) -> None:
     machine.process.ask("stop")
 
 
-def find_window(resources: str) -> int:
-    """Return where the guest's kernel has the window, from what sysfs says of its regions."""
+def find_window(guest: Guest) -> int:
+    """Return where the guest's kernel has the window, from what sysfs says of its regions.
+
+    Raises:
+        HostError: the kernel knows of no such function.
+    """
+    try:
+        resources = guest.read_file(WINDOW_RESOURCES).decode()
+    except HostError as error:
+        raise HostError("the kernel has no PCI, by which host and clone share memory") from error
     return int(resources.splitlines()[_WINDOW_REGION].split()[0], 16)
