@@ -30,6 +30,7 @@ LAYERS = (
     {"build"},
     {"machine"},
     {"agent"},
+    {"script"},
     {"target"},
     {"record"},
     {"doctor"},
