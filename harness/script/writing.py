@@ -192,9 +192,9 @@ def _show_value(value: Value) -> str:
 
 def _show_register(value: Number) -> str:
     """Return a register's value: bits rather than a quantity."""
-    is_quantity = not isinstance(value, int) or abs(value) < _BITS
     shown = _show_value(value)
-    return shown if is_quantity or shown.startswith("@") else hex(value)
+    is_bits = isinstance(value, int) and abs(value) >= _BITS and not shown.startswith("@")
+    return f"{value:#x}" if is_bits else shown
 
 
 def _show_place(place: Place) -> str:
