@@ -32,7 +32,7 @@ LAYERS = (
     {"agent"},
     {"script"},
     {"target"},
-    {"record"},
+    {"record", "claims"},
     {"doctor"},
     {"plugin", "cli"},
 )
