@@ -109,8 +109,11 @@ def _present(leased: Guest, item: pytest.Item) -> None:
 
 
 @pytest.fixture
-def entry(entry_path: EntryPath, request: pytest.FixtureRequest) -> EntryPath:
+def entry(
+    entry_path: EntryPath, configuration: Configuration, request: pytest.FixtureRequest
+) -> EntryPath:
     """Give one way into the kernel that works there; skip, with the reason, where it does not."""
+    del configuration  # it is for tests that ask for no guest: kernels multiply them, too
     shared = "shared_guest" in request.fixturenames
     guest: Guest = request.getfixturevalue("shared_guest" if shared else "guest")
     why = guest.why_not_asked(entry_path)
