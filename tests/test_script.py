@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from live import I386, X86_64, native, on, trapgate
 
 import harness.script
-from harness.agent.arguments import Argument, Buffer
+from harness.agent.arguments import Buffer
 from harness.agent.calls import Call
 from harness.agent.guest import Guest
 from harness.agent.program import Program
@@ -22,7 +22,7 @@ from harness.entry import INT80, SYSCALL, EntryPath, default_registers
 from harness.errors import DeclarationError, GuestError
 from harness.landscape import ARENA, EDGE, HOLE, READ_ONLY
 from harness.script.lifting import lift
-from harness.script.notation import parse_argument, parse_bytes, show_argument, show_bytes
+from harness.script.notation import Plain, parse_argument, parse_bytes, show_argument, show_bytes
 from harness.script.reading import ENTRIES, ERRORS, SIGNALS, parse_script, parse_statement, split
 from harness.script.replay import Answered, Replay
 from harness.script.statements import (
@@ -147,7 +147,7 @@ def test_bytes_read_back(content: bytes) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(numbers(ABI64), contents, buffers))
-def test_arguments_read_back(argument: Argument) -> None:
+def test_arguments_read_back(argument: Plain) -> None:
     assert parse_argument(show_argument(argument), ABI64) == argument
 
 

@@ -7,13 +7,14 @@ import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from harness.agent.arguments import Argument, Buffer, lay_out
+from harness.agent.arguments import Buffer, lay_out
 from harness.agent.asked import Asked, Executed, Fetched, Probed, Ran, Renewed, Wrote
 from harness.agent.calls import Call, Outcome
 from harness.agent.channel import ChannelBroken
 from harness.agent.program import Program, Span
 from harness.arch import Abi
 from harness.entry import EntryPath, default_registers
+from harness.script.notation import Plain
 from harness.script.statements import (
     AnyStatement,
     CallStatement,
@@ -134,7 +135,7 @@ def _brought(span: Span) -> bytes | Buffer:
     return span.content if span.op is Op.WRITE else Buffer(span.size_bytes, span.content[0])
 
 
-def _lower(call: Call, arguments: tuple[Argument, ...]) -> list[Step]:
+def _lower(call: Call, arguments: tuple[Plain, ...]) -> list[Step]:
     program = Program()
     layout = lay_out(program, arguments)
     program.call(call)
@@ -160,7 +161,7 @@ def _arguments_of(call: Call) -> list[int]:
     return [call.registers[name] for name in names[: max(given, default=0)]]
 
 
-def _statement(call: Call, arguments: tuple[Argument, ...], table_of: TableOf) -> CallStatement:
+def _statement(call: Call, arguments: tuple[Plain, ...], table_of: TableOf) -> CallStatement:
     abi, usual = call.entry.abi, default_registers(call.entry.abi)
     spoken_for = {call.entry.number, *call.entry.arguments}
     others = {

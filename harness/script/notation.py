@@ -17,11 +17,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from harness.agent.arguments import Argument, Buffer
+from harness.agent.arguments import Buffer
 from harness.arch import Abi
 from harness.errors import DeclarationError
 from harness.landscape import ARENA, HOLE, REGIONS
 from harness.suggest import nearest
+
+Plain = int | bytes | Buffer
+"""What can be written as one argument of a call."""
 
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 PLACES = {region.name: region.start for region in REGIONS} | {"hole": HOLE}
@@ -53,7 +56,7 @@ def parse_call(text: str) -> int | str:
     return text if number is None else number
 
 
-def parse_argument(text: str, abi: Abi) -> Argument:
+def parse_argument(text: str, abi: Abi) -> Plain:
     """Read one argument of a call.
 
     Args:
@@ -114,7 +117,7 @@ def parse_registers(settings: Iterable[str], abi: Abi) -> dict[str, int]:
     return {name: _register_value(name, value, abi) for name, _, value in pairs}
 
 
-def show_argument(argument: Argument) -> str:
+def show_argument(argument: Plain) -> str:
     """Return the text that reads back as that argument."""
     if isinstance(argument, bytes):
         return show_bytes(argument)

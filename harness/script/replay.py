@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import singledispatchmethod
 
-from harness.agent.arguments import Argument
 from harness.agent.calls import Outcome
 from harness.agent.client import Exit
 from harness.agent.guest import Guest
@@ -16,6 +15,7 @@ from harness.arch import Abi
 from harness.errors import DeclarationError, GuestError
 from harness.landscape import ARENA
 from harness.script.lifting import answer_of
+from harness.script.notation import Plain
 from harness.script.statements import (
     AnyStatement,
     CallStatement,
@@ -200,7 +200,7 @@ class Replay:
     def _run(self, abi: Abi, program: Program, kind: type[int]) -> list[int]:
         return [result for result in self._guest.run(abi, program) if isinstance(result, kind)]
 
-    def _argument(self, value: Value, abi: Abi) -> Argument:
+    def _argument(self, value: Value, abi: Abi) -> Plain:
         return self._number(value, abi) if isinstance(value, int | Reference | Load) else value
 
     def _number(self, value: int | Reference | Load, abi: Abi) -> int:

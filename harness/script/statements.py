@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.agent.arguments import Argument
 from harness.arch import Abi
 from harness.entry import EntryPath
+from harness.script.notation import Plain
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Load:
     place: Place
 
 
-Value = Argument | Reference | Load
+Value = Plain | Reference | Load
 Number = int | Reference | Load
 
 
