@@ -82,11 +82,11 @@ class Program:
 
     @property
     def steps(self) -> Iterator[tuple[bytes, Call | Span]]:
-        """Every operation, encoded and as it was given; a settling is none of ours."""
+        """Every operation, encoded and as it was given."""
         for piece, expected in zip(self._pieces, self._answers, strict=True):
             if isinstance(expected, Call):
                 yield piece, expected
-            elif piece[0] != Op.SETTLE:
+            else:
                 op, address, size = _SPAN.unpack_from(piece)
                 yield piece, Span(Op(op), address, size, piece[_SPAN.size :])
 
