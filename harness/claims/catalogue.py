@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DeclarationError
 from harness.places import data_dir
+from harness.toml import read_toml
 
 FILE = "claims.toml"
 
@@ -66,8 +66,8 @@ def read_claims(path: Path | None = None) -> Claims:
     """
     found = path or data_dir("scenarios") / FILE
     try:
-        return _read(tomllib.loads(found.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        return _read(read_toml(found))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DeclarationError(f"{found}: no table of claims: {error!r}") from error
 
 
