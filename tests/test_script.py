@@ -94,7 +94,7 @@ def statements(known: frozenset[str]) -> st.SearchStrategy[AnyStatement]:
     pairs = st.dictionaries(names, st.integers(-9, 1 << 40), max_size=3).map(
         lambda found: tuple(found.items())
     )
-    some = st.lists(st.integers(-9, 1 << 40), max_size=3).map(tuple)
+    some = st.lists(numbers(ABI64), max_size=200).map(tuple)
     sizes = st.integers(1, MOST)
     argv = st.lists(words, min_size=1, max_size=3).map(tuple)
     status = st.one_of(st.none(), st.integers(0, 255))
@@ -183,6 +183,7 @@ def test_bytes_are_shown_readably(content: bytes, text: str) -> None:
         ("x = renew", "only calls have a result"),
         ("peek i368 @edge 1", "expected an ABI, got 'i368'\ndid you mean i386"),
         ("peek i386 @edge", "expected peek ABI PLACE SIZE"),
+        ("probe i386 x y", "no number or place in memory: 'y'"),
         ("poke i386 @edge abc", "expected bytes as in"),
         ('poke i386 @edge "\\q"', "no escape: \\q"),
         ("poke i386 @edge hex:abc", "half a byte too many"),

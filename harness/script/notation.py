@@ -100,7 +100,9 @@ def parse_place(text: str) -> int:
     found = _PLACE.fullmatch(text.removeprefix("@")) if text.startswith("@") else None
     offset = parse_number(found[3] or "0") if found else None
     if not found or offset is None:
-        raise DeclarationError(f"no place in memory: {text!r}", hint="write @REGION or @REGION+8")
+        raise DeclarationError(
+            f"no number or place in memory: {text!r}", hint="write @REGION or @REGION+8"
+        )
     if found[1] not in PLACES:
         names = [f"@{name}" for name in PLACES]
         raise DeclarationError(f"unknown region {text!r}", hint=nearest(f"@{found[1]}", names))

@@ -55,6 +55,7 @@ _REPORTED = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 _REFERENCE = re.compile(r"\$([A-Za-z_]\w*)(?:([+-])(\w+))?")
 _LOAD = re.compile(r"u(8|16|32|64):(.+)", re.DOTALL)
 _MOST_ARGUMENTS = 6
+_ANY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -302,17 +303,16 @@ def _get_file(rest: _Words) -> GetFile:
 
 
 def _probe(rest: _Words) -> RunProbe:
-    abi, name, *numbers = rest.take(2, 99, "probe ABI NAME [NUMBER]...")
+    abi, name, *numbers = rest.take(2, _ANY, "probe ABI NAME [NUMBER]...")
     pairs = [_REPORTED.fullmatch(word) for word in rest.expected or ()]
     expected = [(p[1], _whole(p[2], "a number", signed=True)) for p in pairs if p]
     if len(expected) != len(pairs):
         raise DeclarationError(f"expected NAME=NUMBER... behind {ARROW} of a probe")
-    numbers_given = tuple(_whole(number, "a number", signed=True) for number in numbers)
-    return RunProbe(_abi(abi), name, numbers_given, tuple(expected))
+    return RunProbe(_abi(abi), name, tuple(map(parse_place, numbers)), tuple(expected))
 
 
 def _program(rest: _Words) -> RunProgram:
-    argv = rest.take(1, 999, "exec PATH [ARGUMENT]...")
+    argv = rest.take(1, _ANY, "exec PATH [ARGUMENT]...")
     status = rest.answer("an exit status")
     return RunProgram(
         tuple(map(_text, argv)), None if status is None else _whole(status, "an exit status")
