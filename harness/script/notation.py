@@ -29,13 +29,14 @@ Plain = int | bytes | Buffer
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 PLACES = {region.name: region.start for region in REGIONS} | {"hole": HOLE}
 
-_PLACE = re.compile(r"(\w+)(?:([+-])(\w+))?")
+# Strings, compiled where they are needed: a quick command may need none of them.
+_PLACE = r"(\w+)(?:([+-])(\w+))?"
 _PIECE = rf"(?:raw:)?{QUOTED}|hex:[0-9a-fA-F]*|zeros:\w+|fill:\w+:\w+"
-_PIECES = re.compile(rf"(?:{_PIECE})(?:\+(?:{_PIECE}))*")
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_PIECES = rf"(?:{_PIECE})(?:\+(?:{_PIECE}))*"
+_ESCAPE = r"(?s)\\(x[0-9a-fA-F]{2}|.)"
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", '"': '"', "\\": "\\"}
-_RUN = re.compile(rb"(.)\1{15,}", re.DOTALL)
-_TEXT = re.compile(rb"[\x20-\x7e\n\t]+")
+_RUN = rb"(?s)(.)\1{15,}"
+_TEXT = rb"[\x20-\x7e\n\t]+"
 _BYTES = ("hex:", "zeros:", "fill:", "raw:", '"')
 _MOST_BUFFER = ARENA.size_bytes // 8
 _MANY = 4096
@@ -97,7 +98,7 @@ def parse_place(text: str) -> int:
     number = parse_number(text)
     if number is not None:
         return number
-    found = _PLACE.fullmatch(text.removeprefix("@")) if text.startswith("@") else None
+    found = re.fullmatch(_PLACE, text.removeprefix("@")) if text.startswith("@") else None
     offset = parse_number(found[3] or "0") if found else None
     if not found or offset is None:
         raise DeclarationError(
@@ -155,13 +156,12 @@ def _find_bytes(text: str) -> bytes | None:
         return _encoded(text.removeprefix("raw:"))
     if len(text) > 1 and text[0] == text[-1] == "'":
         return _encoded(text[1:-1]) + b"\0"
-    if _PIECES.fullmatch(text):
-        return b"".join(_piece(found.group()) for found in re.finditer(_PIECE, text))
-    if text.startswith(_BYTES):
-        raise DeclarationError(
-            f'no bytes: {text!r}, expected "TEXT", hex:00ff, zeros:16 or fill:8:1'
-        )
-    return None
+    if not text.startswith(_BYTES):
+        return None
+    if not re.fullmatch(_PIECES, text):
+        said = f'no bytes: {text!r}, expected "TEXT", hex:00ff, zeros:16 or fill:8:1'
+        raise DeclarationError(said)
+    return b"".join(_piece(found.group()) for found in re.finditer(_PIECE, text))
 
 
 def _piece(text: str) -> bytes:
@@ -185,7 +185,7 @@ def _from_hex(digits: str) -> bytes:
 
 def _unescaped(text: str) -> bytes:
     pieces, end = [], 0
-    for found in _ESCAPE.finditer(text):
+    for found in re.finditer(_ESCAPE, text):
         pieces += [_encoded(text[end : found.start()]), _escape(found[1])]
         end = found.end()
     return b"".join([*pieces, _encoded(text[end:])])
@@ -204,7 +204,7 @@ def _escape(said: str) -> bytes:
 def _pieces(content: bytes) -> Iterator[str]:
     """Cut bytes into long runs of the same one and what is between them."""
     end = 0
-    for run in _RUN.finditer(content):
+    for run in re.finditer(_RUN, content):
         yield from _segment(content[end : run.start()])
         size, value = len(run[0]), run[0][0]
         yield f"fill:{size}:{value:#x}" if value else f"zeros:{size}"
@@ -214,9 +214,9 @@ def _pieces(content: bytes) -> Iterator[str]:
 
 def _segment(content: bytes) -> Iterator[str]:
     body = content.removesuffix(b"\0")
-    if body == content and _TEXT.fullmatch(content):
+    if body == content and re.fullmatch(_TEXT, content):
         yield f"raw:{_quoted(content)}"
-    elif body != content and (not body or _TEXT.fullmatch(body)):
+    elif body != content and (not body or re.fullmatch(_TEXT, body)):
         yield _quoted(body)
     elif content:
         yield f"hex:{content.hex()}"
