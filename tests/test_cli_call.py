@@ -12,9 +12,9 @@ from live import I386, X86_64, trapgate
 from harness.agent.arguments import Buffer
 from harness.arch import I386 as ABI32
 from harness.arch import X86_64 as ABI64
-from harness.cli.notation import parse_argument, parse_call
 from harness.errors import DeclarationError
 from harness.landscape import EDGE, HOLE, READ_ONLY
+from harness.script.notation import parse_argument, parse_call
 
 FAST = ("--accel", "tcg")
 

@@ -30,8 +30,9 @@ LAYERS = (
     {"build"},
     {"machine"},
     {"agent"},
+    {"script"},
     {"target"},
-    {"record"},
+    {"record", "claims"},
     {"doctor"},
     {"plugin", "cli"},
 )

@@ -179,10 +179,11 @@ def session(folder: Path, scenarios: str, *arguments: str, **environment: str) -
     text = "from harness.entry import SYSCALL\n" + textwrap.dedent(scenarios)
     (folder / "test_it.py").write_text(text, encoding="utf-8")
     clean = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")}
+    found_at = os.pathsep.join(filter(None, [str(HERE), clean.get("PYTHONPATH", "")]))
     options = ["--strict-markers", "--accel", "tcg", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "test_it.py", *options, *arguments],
-        env=clean | {"PYTHONPATH": str(HERE), "COLUMNS": "160"} | environment,
+        env=clean | {"PYTHONPATH": found_at, "COLUMNS": "160"} | environment,
         cwd=folder,
         capture_output=True,
         text=True,

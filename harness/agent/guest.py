@@ -12,6 +12,7 @@ from typing import Protocol
 
 from harness.agent.about import ABOUT_BYTES, About, decode_about
 from harness.agent.arguments import Argument, lay_out, show
+from harness.agent.asked import Executed, Fetched, History, Probed, Ran, Renewed, Wrote
 from harness.agent.calls import Call, Outcome
 from harness.agent.channel import ChannelBroken, ChannelSilent
 from harness.agent.client import AgentClient, Exit
@@ -61,6 +62,7 @@ class Guest:
         identity: which kernel this is.
         usable: whether it can still be asked; False after it panicked, hung or was lost.
         touched: whether anything has been asked of it since it was settled.
+        asked: what that was.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Guest:
         self.identity = identity
         self.usable = True
         self.touched = False
+        self.asked = History()
         self._client = client
         self._carrier = carrier
         self._patience = patience
@@ -153,8 +156,11 @@ class Guest:
         limit_s = timeout_s or self._patience.call_s
         start = self._starts_with(abi)
         deadline = Deadline.after(limit_s + _GRACE_S, "call")
+        ran = Ran(abi, program, timeout_s)
+        self.asked.note(ran)
         with self._explained():
             answer = self._client.run(abi, program.encode(), limit_s, deadline)
+            self.asked.answered(ran, answer, start)
             return program.decode(answer, start)
 
     def about(self, abi: Abi) -> About:
@@ -187,6 +193,7 @@ class Guest:
         with self._explained():
             self._client.settle(*now, os.urandom(SEED_BYTES), self._deadline("settling"))
         self.touched = False
+        self.asked.clear()
 
     @property
     def cpu(self) -> Cpu:
@@ -239,11 +246,13 @@ class Guest:
 
     def read_file(self, path: str) -> bytes:
         """Return the contents of a file in the guest."""
+        self.asked.note(Fetched(path))
         with self._explained():
             return self._client.get(path, self._deadline("file"))
 
     def write_file(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """Write a file in the guest."""
+        self.asked.note(Wrote(path, content, mode))
         patience = self._patience.request_s + len(content) / 50_000
         with self._explained():
             self._client.put(path, content, mode, Deadline.after(patience, "file"))
@@ -266,6 +275,7 @@ class Guest:
         environment: dict[str, str] | None = None,
     ) -> Exit:
         """Run a program in the guest, and pass its output on as it comes."""
+        self.asked.note(Executed(tuple(argv)))
         deadline = Deadline.after(timeout_s + _GRACE_S, "program")
         with self._explained():
             return self._client.execute(argv, environment or {}, timeout_s, deadline, on_output)
@@ -284,12 +294,13 @@ class Guest:
             GuestError: the probe did not end by itself with status 0.
         """
         path = f"/probes/{name}.{abi}"
-        if path not in self._brought:
-            program = build_program(probe_recipe(name, abi), abi)
-            self.write_file(path, program.read_bytes(), mode=0o755)
-            self._brought.add(path)
         argv = [path, *(f"{number & abi.mask:x}" for number in numbers)]
-        end, output, _ = self.execute(argv, timeout_s=timeout_s)
+        with self.asked.noting(Probed(abi, name, numbers)):
+            if path not in self._brought:
+                program = build_program(probe_recipe(name, abi), abi)
+                self.write_file(path, program.read_bytes(), mode=0o755)
+                self._brought.add(path)
+            end, output, _ = self.execute(argv, timeout_s=timeout_s)
         if end.status or end.timed_out:
             said = "was ended after its time" if end.timed_out else f"ended with {end.status}"
             raise GuestError(f"probe {name} of {abi} {said}", evidence=output.decode())
@@ -298,6 +309,7 @@ class Guest:
 
     def renew(self) -> None:
         """Replace the executors by fresh ones."""
+        self.asked.note(Renewed())
         self._about.clear()
         with self._explained():
             self._client.renew(self._deadline("renewal"))

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from harness.agent.calls import MAX_RECORD_BYTES, Call, Outcome, decode_outcome
 from harness.agent.channel import ChannelBroken
@@ -12,6 +13,23 @@ from harness.wire import Op
 
 _SPAN = struct.Struct("<BQI")
 _COUNT = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Span:
+    """An operation on memory.
+
+    Attributes:
+        op: which: write, read or fill.
+        address: where it begins.
+        size_bytes: how long it is.
+        content: what is written, the byte to fill with, or nothing.
+    """
+
+    op: Op
+    address: int
+    size_bytes: int
+    content: bytes
 
 
 class Program:
@@ -61,6 +79,16 @@ class Program:
     def encode(self) -> bytes:
         """Return the program as the executor takes it."""
         return b"".join(self._pieces)
+
+    @property
+    def steps(self) -> Iterator[tuple[bytes, Call | Span]]:
+        """Every operation, encoded and as it was given."""
+        for piece, expected in zip(self._pieces, self._answers, strict=True):
+            if isinstance(expected, Call):
+                yield piece, expected
+            else:
+                op, address, size = _SPAN.unpack_from(piece)
+                yield piece, Span(Op(op), address, size, piece[_SPAN.size :])
 
     def decode(self, answer: bytes, start: Mapping[str, int]) -> list[Outcome | bytes | int]:
         """Read the executor's answer.

@@ -17,6 +17,7 @@ WIDTH = 100
 MOST_LINES = 24
 _ROW = 16
 _IDENTITY_LINES = 3
+_SHORT_LINES = 8
 
 FLAG_NAMES = (
     "CF - PF - AF - ZF SF TF IF DF OF - - NT - RF VM AC VIF VIP ID".split()  # noqa: SIM905
@@ -47,10 +48,23 @@ TRAP_NAMES = {
 def show_text(outcome: Outcome, identity: Identity) -> str:
     """Return the outcome for people: at most `MOST_LINES` lines of `WIDTH` columns."""
     head = [*_result(outcome), *_register_rows(outcome)]
-    tail = _identity(identity)
+    tail = show_identity(identity)
     room = MOST_LINES - len(head) - len(tail)
     lines = [*head, *_memory(outcome, max(room, 1)), *tail]
     return "\n".join(textwrap.shorten(line, WIDTH) if len(line) > WIDTH else line for line in lines)
+
+
+def show_short(outcome: Outcome) -> list[str]:
+    """Return what came of a call in a few lines: its result, its surprises, its memory."""
+    spared = {*outcome.call.entry.may_clobber, "flags"}
+    names = [name for name in outcome.before if name in outcome.changed - spared]
+    cells = [] if outcome.signal else [_change(name, outcome) for name in names]
+    return [_result(outcome)[0], *cells, *_cut(list(_dumped(outcome)), _SHORT_LINES)]
+
+
+def show_bytes(content: bytes) -> list[str]:
+    """Return a dump of a few lines."""
+    return _cut(list(_hexdump(content)), _SHORT_LINES)
 
 
 def show_json(outcome: Outcome, identity: Identity) -> dict[str, Any]:
@@ -131,10 +145,13 @@ def _flag_names(flags: int) -> str:
 
 
 def _memory(outcome: Outcome, room: int) -> list[str]:
-    lines = list(_dumped(outcome))
+    return _cut(list(_dumped(outcome)), room, ": see --json")
+
+
+def _cut(lines: list[str], room: int, where: str = "") -> list[str]:
     if len(lines) <= room:
         return lines
-    return [*lines[: room - 1], f"... {len(lines) - room + 1} more lines of memory: see --json"]
+    return [*lines[: room - 1], f"... {len(lines) - room + 1} more lines of memory{where}"]
 
 
 def _dumped(outcome: Outcome) -> Iterator[str]:
@@ -156,7 +173,8 @@ def _hexdump(content: bytes) -> Iterator[str]:
         previous, folded = row, row == previous
 
 
-def _identity(identity: Identity) -> list[str]:
+def show_identity(identity: Identity) -> list[str]:
+    """Return which kernel answered and in what, on three lines at most."""
     reason = f" ({identity.reason})" if identity.reason else ""
     qemu = ".".join(map(str, identity.qemu))
     return [

@@ -11,7 +11,6 @@ from harness.agent.guest import Guest
 from harness.arch import ARCH_X86_64, Arch
 from harness.cli.answer import show_json, show_text
 from harness.cli.machine import MachineChoice, takes_machine
-from harness.cli.notation import parse_argument, parse_call, parse_registers
 from harness.cli.parameter import Argument, Option
 from harness.cpu import Cpu, why_unavailable
 from harness.entry import INT80, SYSCALL, EntryPath, find_entry_path
@@ -19,6 +18,7 @@ from harness.errors import DeclarationError, KernelSplat
 from harness.kernels import Kernel
 from harness.kernels.catalogue import default_specs, find_entry
 from harness.machine.console import read_trouble
+from harness.script.notation import parse_argument, parse_call, parse_registers
 from harness.syscalls import read_table
 from harness.target.spring import start_guest
 

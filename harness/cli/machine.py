@@ -24,7 +24,12 @@ _Accel = Annotated[str, Option("--accel", help="auto, tcg or kvm.")]
 _Memory = Annotated[int, Option("--memory", metavar="MIB", help="The guest's memory.")]
 _Append = Annotated[
     list[str] | None,
-    Option("--append", metavar="PARAMETER", help="A kernel parameter; may be repeated."),
+    Option(
+        "--append",
+        "--kernel-append",
+        metavar="PARAMETER",
+        help="A kernel parameter; may be repeated.",
+    ),
 ]
 _Mirror = Annotated[
     list[str] | None,

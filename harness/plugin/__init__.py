@@ -12,11 +12,12 @@ from harness.arch import Abi
 from harness.entry import EntryPath
 from harness.errors import DeclarationError, KernelSplat, OutcomeKind, TrapgateError
 from harness.machine.console import find_splat, read_trouble
-from harness.plugin import outcomes, preparation
+from harness.plugin import coverage, outcomes, preparation
 from harness.plugin.configuration import Configuration
 from harness.plugin.guests import GuestHouse, Sharing
 from harness.plugin.options import add_options, configurations, supply_of
 from harness.plugin.parameters import MARKERS, known_bug, parametrize, unmet_need
+from harness.plugin.reproduction import add_reproduction
 
 _LEASED = pytest.StashKey[Guest]()
 
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(outcomes.Tally(), "trapgate-tally")
+    coverage.register(config)
     preparation.register(config)
 
 
@@ -54,6 +56,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except DeclarationError as error:
         said = f"{metafunc.function.__name__}: {error}"
         raise pytest.Collector.CollectError(said) from error
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Write into a test's report what it asks, and which claims it decides."""
+    outcomes.note_question(item)
 
 
 @pytest.fixture(scope="session")
@@ -102,8 +109,11 @@ def _present(leased: Guest, item: pytest.Item) -> None:
 
 
 @pytest.fixture
-def entry(entry_path: EntryPath, request: pytest.FixtureRequest) -> EntryPath:
+def entry(
+    entry_path: EntryPath, configuration: Configuration, request: pytest.FixtureRequest
+) -> EntryPath:
     """Give one way into the kernel that works there; skip, with the reason, where it does not."""
+    del configuration  # it is for tests that ask for no guest: kernels multiply them, too
     shared = "shared_guest" in request.fixturenames
     guest: Guest = request.getfixturevalue("shared_guest" if shared else "guest")
     why = guest.why_not_asked(entry_path)
@@ -139,6 +149,8 @@ def pytest_runtest_makereport(
     report.longrepr = instead or report.longrepr
     outcomes.classify(item, report, call)
     leased = item.stash.get(_LEASED, None)
+    if leased and report.failed:
+        add_reproduction(item, report, leased)
     if leased and leased.usable and report.failed and call.when == "call":
         outcomes.add_log(report, leased)
         leased.usable = outcomes.find_kind(report) is not OutcomeKind.SPLAT

@@ -40,6 +40,16 @@ def add_options(parser: pytest.Parser) -> None:
         help="boot, do not clone kept boot states; tests of a kernel then share a boot",
     )
     group.addoption(
+        "--reproduce-dir",
+        metavar="DIR",
+        help="where the scripts go that reproduce failures; by default into the state directory",
+    )
+    group.addoption(
+        "--coverage-table",
+        action="store_true",
+        help="show in the end which question was put to which kernel through which entry path",
+    )
+    group.addoption(
         "--mirror", action="append", metavar="URL", help="a Debian mirror; repeatable, in order"
     )
 

@@ -34,6 +34,25 @@ def note_identity(item: pytest.Item, identity: Identity) -> None:
     item.user_properties += [("kernel", identity.spec), ("guest", str(identity))]
 
 
+def note_question(item: pytest.Item) -> None:
+    """Write into a test's report what it is put to, and the claims that it decides.
+
+    ``machine`` is the configuration's name, ``entry`` the entry path's, ``claim`` a number: with
+    an "x" behind it when the test passes where the claim does not hold.
+    """
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if "configuration" not in parameters:
+        return
+    item.user_properties.append(("machine", parameters["configuration"].id))
+    if "entry_path" in parameters:
+        item.user_properties.append(("entry", str(parameters["entry_path"])))
+    item.user_properties += [("claim", _claim(mark)) for mark in item.iter_markers("claim")]
+
+
+def _claim(mark: pytest.Mark) -> str:
+    return f"{mark.args[0]}{'x' if mark.kwargs.get('refuted') else ''}"
+
+
 def conceal(call: pytest.CallInfo[None]) -> TerminalRepr | None:
     """Let the traceback of an error of ours end in the last code that is neither ours nor pytest's.
 

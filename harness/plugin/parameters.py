@@ -24,7 +24,7 @@ MARKERS = (
     "known(says, arch=, since=, before=): an error of those kernels, which is not provoked there",
     "machine(cpu=, append=, arch=): ask in this machine instead of the plain one; repeatable",
     "pristine: a kernel that no other has touched, even where each has to be booted",
-    "claim(number): the numbered textbook claim that a scenario decides",
+    "claim(number, refuted=False): the textbook claim that a scenario decides, or refutes",
     "xdist_group(name): tests that pytest-xdist gives to one worker",
 )
 

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trapgate replay`: a script of calls put to a kernel, and what came of each line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.agent.calls import Outcome
+from harness.agent.guest import Guest
+from harness.arch import ARCH_I386, ARCH_X86_64
+from harness.cli.answer import show_bytes, show_identity, show_short
+from harness.cli.app import app
+from harness.cli.call import check_log
+from harness.cli.machine import MachineChoice, takes_machine
+from harness.errors import GuestError
+from harness.kernels.catalogue import default_specs, find_entry
+from harness.machine.plan import DEFAULT_MEMORY_MIB
+from harness.script.reading import read_script
+from harness.script.replay import Answered, Ended, Replay, Written, check_names
+from harness.script.statements import CallStatement, Header, Peek, Poke, RunProbe, Script
+from harness.script.writing import show_statement
+from harness.target.spring import start_guest
+
+_WRONG = 1
+
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="A script: see `harness.script`.")]
+
+
+@app.command()
+@takes_machine
+def replay(file: _File, *, machine: MachineChoice) -> None:
+    """Put the calls of a script to a guest, and show what each did.
+
+    What the script's header says of kernel and machine holds where no option says otherwise.
+
+    Status 0: every expectation held, or there is none. 1: one did not, or the kernel warned,
+    panicked or hung. 2: the script is wrong, or there is no guest.
+    """
+    script = read_script(file)
+    choice = with_header(machine, script.header)
+    kernel = choice.obtain(_default_spec(script))
+    check_names(script, kernel.version)
+    with start_guest(kernel, choice.options) as guest:
+        answers = list(_told(Replay(guest).run(script)))
+        typer.echo("\n".join([_summary(answers), *show_identity(guest.identity)]))
+        _look_at_log(guest)
+    if any(answered.held is False for answered in answers):
+        raise typer.Exit(_WRONG)
+
+
+def with_header(machine: MachineChoice, header: Header) -> MachineChoice:
+    """Return a user's choice, filled up with what a script's header says."""
+    given = machine.options
+    usual_memory = given.memory_mib == DEFAULT_MEMORY_MIB
+    options = replace(
+        given,
+        cpu=given.cpu or header.cpu,
+        accelerator=header.accel or "auto" if given.accelerator == "auto" else given.accelerator,
+        memory_mib=header.memory_mib or given.memory_mib if usual_memory else given.memory_mib,
+        append=given.append or header.append,
+    )
+    return replace(machine, spec=machine.spec or header.kernel, options=options)
+
+
+def show_answered(answered: Answered) -> str:
+    """Return a statement, and what came of it, indented."""
+    expected = [] if answered.held is not False else ["not what was expected"]
+    lines = [*_lines(answered), *expected]
+    return "\n".join([show_statement(answered.statement), *(f"  {line}" for line in lines)])
+
+
+def _told(answers: Iterable[Answered]) -> Iterable[Answered]:
+    for answered in answers:
+        typer.echo(show_answered(answered))
+        yield answered
+
+
+def _lines(answered: Answered) -> list[str]:
+    lines: list[str] = []
+    match answered.answer:
+        case Outcome() as outcome:
+            lines = show_short(outcome)
+        case bytes() as content:
+            lines = [f"{len(content)} bytes:", *show_bytes(content)]
+        case Written(left_bytes=left) if left:
+            lines = [f"{left} bytes could not be written"]
+        case Ended(end=end, output=output):
+            said = "ended after its time" if end.timed_out else f"status {end.status}"
+            lines = [said, *output.decode(errors="replace").splitlines()]
+        case GuestError() as error:
+            lines = [f"{error.kind.word}: {error.message}"]
+        case Mapping() as report:
+            lines = [f"{name}: {value} ({value:#x})" for name, value in report.items()]
+    return lines
+
+
+def _summary(answers: list[Answered]) -> str:
+    judged = [answered.held for answered in answers if answered.held is not None]
+    said = f"{sum(judged)} of {len(judged)} expectations held" if judged else "nothing expected"
+    return f"{len(answers)} statements, {said}"
+
+
+def _look_at_log(guest: Guest) -> None:
+    if guest.usable:
+        check_log(guest)
+
+
+def _default_spec(script: Script) -> str:
+    """The first default kernel that can run programs of every ABI in a script."""
+    abis = {
+        statement.entry.abi if isinstance(statement, CallStatement) else statement.abi
+        for statement in script.statements
+        if isinstance(statement, CallStatement | Peek | Poke | RunProbe)
+    }
+    arch = ARCH_I386 if abis <= set(ARCH_I386.abis) else ARCH_X86_64
+    fitting = (spec for spec in default_specs() if (e := find_entry(spec)) and e.arch is arch)
+    return next(fitting, default_specs()[0])
