@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.arch import Abi
+from harness.arch import Abi, Arch
 from harness.errors import DeclarationError
 from harness.places import data_dir
 from harness.suggest import nearest
@@ -100,9 +100,16 @@ def read_answers(abi: Abi) -> dict[str, str]:
     }
 
 
-def read_groups() -> dict[str, list[str]]:
-    """Return names that a kernel has or has not together, by what it was configured with."""
-    return _read_minus_one()["together"]
+def read_groups(arch: Arch) -> dict[str, list[str]]:
+    """Return names that a kernel of `arch` has or has not together, by its configuration."""
+    groups = _read_minus_one()["together"]
+    return {
+        option: names for option, names in groups.items() if option != f"{_other_bits(arch)}BIT"
+    }
+
+
+def _other_bits(arch: Arch) -> int:
+    return 96 - arch.abi.bits
 
 
 @functools.cache
