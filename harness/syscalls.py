@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.arch import Abi, Arch
+from harness.arch import ARCH_I386, Abi, Arch
 from harness.errors import DeclarationError
 from harness.places import data_dir
 from harness.suggest import nearest
