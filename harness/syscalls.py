@@ -102,14 +102,10 @@ def read_answers(abi: Abi) -> dict[str, str]:
 
 def read_groups(arch: Arch) -> dict[str, list[str]]:
     """Return names that a kernel of `arch` has or has not together, by its configuration."""
-    groups = _read_minus_one()["together"]
-    return {
-        option: names for option, names in groups.items() if option != f"{_other_bits(arch)}BIT"
-    }
-
-
-def _other_bits(arch: Arch) -> int:
-    return 96 - arch.abi.bits
+    groups = dict(_read_minus_one()["together"])
+    if arch is not ARCH_I386:
+        del groups["32BIT"]
+    return groups
 
 
 @functools.cache

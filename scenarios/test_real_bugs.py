@@ -85,6 +85,8 @@ def test_cve_2010_3081_a_stack_at_the_top_of_memory_lends_the_kernel_none(guest,
         if said.value == 0:
             assert said.memory[0] == bytes(128) + b"\xa5" * 8
         seen.append(said.errno)
+    if set(seen) == {ENOSYS}:
+        pytest.skip("this kernel is configured without memory policies")
     assert seen[0] is None
     assert set(seen) <= {None, EFAULT}
 
