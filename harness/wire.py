@@ -111,5 +111,6 @@ TO_GUEST_PUT, TO_GUEST_TAKEN, TO_HOST_PUT, TO_HOST_TAKEN, AGENT_LOOKS = range(5)
 whether the agent looks into the window by itself."""
 AGENT_CLOCK = 64
 """Where in the window the agent leaves its time stamp counter at each answer: u64."""
-WINDOW_LOOKS = 150
-"""How often an idle agent looks before it sleeps until a byte comes over the serial port."""
+WINDOW_TICKS = 5_000_000
+"""How long an idle agent looks before it sleeps until a byte comes over the serial port: two
+milliseconds or so, in ticks of the time stamp counter."""

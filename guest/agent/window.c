@@ -51,15 +51,22 @@ u32 take_from_window(void *to, u32 most)
 	return now;
 }
 
+static u64 ticks(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (u64)high << 32 | low;
+}
+
 /* When that was: whoever takes the machine back turns its counter back by as much. */
 static void leave_time(void)
 {
 	volatile u32 *clock = words + AGENT_CLOCK / sizeof(*words);
-	u32 low, high;
+	u64 now = ticks();
 
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	clock[0] = low;
-	clock[1] = high;
+	clock[0] = (u32)now;
+	clock[1] = (u32)(now >> 32);
 }
 
 void put_into_window(const void *from, u32 bytes)
@@ -86,8 +93,10 @@ void put_into_window(const void *from, u32 bytes)
 /* Look for a while; whoever finds nothing has said so before the last look, and may sleep. */
 int is_window_empty_after_looking(void)
 {
+	u64 begin = ticks();
+
 	words[AGENT_LOOKS] = 1;
-	for (u32 look = 0; look < WINDOW_LOOKS && !waiting_bytes(); look++)
+	while (!waiting_bytes() && ticks() - begin < WINDOW_TICKS)
 		sys0(NR_sched_yield);
 	if (waiting_bytes())
 		return 0;

@@ -18,7 +18,7 @@ from harness.machine.process import QemuProcess
 from harness.wire import WINDOW_DEVICE
 
 _CAPABILITY = "x-ignore-shared"
-_COMMANDS = frozenset({"snapshot-save", "snapshot-load", "blockdev-create"})
+_COMMANDS = frozenset({"snapshot-save", "snapshot-load", "snapshot-delete", "blockdev-create"})
 _PAUSE_S = 0.002
 _CONTAINER_BYTES = 65536
 
@@ -64,6 +64,15 @@ def save_devices(process: QemuProcess) -> None:
         HostError: QEMU could not.
     """
     _run_snapshot_job(process, "snapshot-save")
+
+
+def forget_devices(process: QemuProcess) -> None:
+    """Remove from its container what was saved of a machine.
+
+    Raises:
+        HostError: QEMU could not.
+    """
+    _run_job(process, "snapshot-delete", tag=SNAPSHOT_TAG, devices=[SNAPSHOT_NODE])
 
 
 def place_window(process: QemuProcess, address: int) -> None:

@@ -55,12 +55,14 @@ class SavedDevices:
         ticks: what the time stamp counter held when the state was saved.
         whole: the stream as it was saved.
         lean: the same without what makes TCG forget, None where that section has to be loaded.
+        halted: whether the processor was waiting for an interrupt.
     """
 
     start: int
     ticks: int
     whole: Stream
     lean: Stream | None
+    halted: bool
 
 
 def read_saved_devices(container: bytes) -> SavedDevices | None:
@@ -84,7 +86,11 @@ def read_saved_devices(container: bytes) -> SavedDevices | None:
     except (ValueError, LookupError, TypeError):
         return None
     return SavedDevices(
-        start, ticks + offset, Stream(whole, offset_at), _without(common, whole, offset_at)
+        start,
+        ticks + offset,
+        Stream(whole, offset_at),
+        _without(common, whole, offset_at),
+        any(whole[common.data : common.field("interrupt_request")]),
     )
 
 

@@ -20,8 +20,9 @@ from harness.machine.keeping import enforce_limit
 from harness.machine.machine import Machine
 from harness.machine.making import make_state
 from harness.machine.origin import Origin
-from harness.machine.snapshot import make_container, save_devices, why_unable
+from harness.machine.snapshot import forget_devices, make_container, save_devices, why_unable
 from harness.machine.state import BootState
+from harness.machine.vmstate import read_saved_devices
 from harness.wire import WINDOW_DEVICE
 
 WINDOW_RESOURCES = f"/sys/bus/pci/devices/{WINDOW_DEVICE}/resource"
@@ -90,8 +91,7 @@ def _save_booted(guest: Guest, machine: Machine, ram: Path, devices: Path) -> di
     make_container(machine.process, devices)
     records = {abi.name: guest.record(abi).hex() for abi in arch.abis}
     guest.renew()  # what clones execute has addresses and random bytes of its own
-    stop_while_looking(guest, machine)
-    save_devices(machine.process)
+    save_quietly(guest, machine, devices)
     code = find_code_pages(iomem, ram, guest_programs(arch))
     return {"log": log, "records": records, "window": window, "code": code, **said}
 
@@ -113,15 +113,21 @@ def await_clock(guest: Guest) -> bool:
     return False
 
 
-def stop_while_looking(guest: Guest, machine: Machine) -> None:
-    """Stop a machine while its agent looks into the window: its clones need no knock."""
-    for _ in range(_STOPS):
+def save_quietly(guest: Guest, machine: Machine, devices: Path) -> None:
+    """Save a machine while its agent looks into the window and no interrupt is on its way.
+
+    Its clones then need no knock, and can be taken back without forgetting; see `vmstate`.
+    """
+    for left in reversed(range(_STOPS)):
         guest.drain_log()
         machine.process.ask("stop")
-        if Window.is_looked_into(machine.process.window):
-            return
+        if Window.is_looked_into(machine.process.window) or not left:
+            save_devices(machine.process)
+            saved = read_saved_devices(devices.read_bytes())
+            if not left or not saved or (saved.lean and not saved.halted):
+                return
+            forget_devices(machine.process)
         machine.process.ask("cont")
-    machine.process.ask("stop")
 
 
 def find_window(guest: Guest) -> int:
