@@ -73,16 +73,17 @@ def test_clones_have_random_numbers_of_their_own(spec: str) -> None:
 
 @BOTH
 def test_what_clones_execute_lies_elsewhere(spec: str) -> None:
-    spring, places = spring_of(spec), set()
+    spring, places = spring_of(spec), []
     for _ in range(3):
         with spring.start_clone() as clone:
             for _ in range(2):
-                places.add(
-                    tuple(whereabouts(clone.guest, abi) for abi in clone.guest.identity.arch.abis)
-                )
-                clone.rewind()
-    assert len(places) == 6
-    assert all(len(set(of_one_abi)) == 6 for of_one_abi in zip(*places, strict=True))
+                guest = clone.rewind()
+                guest.renew()
+                places.append([whereabouts(guest, abi) for abi in guest.identity.arch.abis])
+    for of_one_abi in zip(*places, strict=True):
+        bases, random = zip(*of_one_abi, strict=True)
+        assert len(set(bases)) > 1  # of 32-bit programs only some bits are random
+        assert len(set(random)) == 6
 
 
 def whereabouts(guest: Guest, abi: Abi) -> tuple[int, bytes]:

@@ -13,7 +13,7 @@ from harness.errors import TrapgateError
 from harness.kernels import Supply, obtain
 from harness.plugin.configuration import Configuration
 from harness.target.pool import ClonePool
-from harness.target.spring import Spring
+from harness.target.spring import Clone, Spring
 
 _MOST_AT_ONCE = 4
 """Configurations whose machines are kept running."""
@@ -112,6 +112,11 @@ class GuestHouse:
         self._open.pop(configuration).close()
 
 
+def replace_executors(clone: Clone) -> None:
+    """Have the executors of a clone start anew, at addresses that are not those of the state's."""
+    clone.guest.renew()
+
+
 class Cloning:
     """A pool of clones, each of which is pristine again before the next test gets it.
 
@@ -121,7 +126,9 @@ class Cloning:
 
     def __init__(self, spring: Spring) -> None:
         self._stack = contextlib.ExitStack()
-        pool = ClonePool(spring, size=_CLONES, starters=_STARTERS, eager=False)
+        pool = ClonePool(
+            spring, size=_CLONES, starters=_STARTERS, eager=False, prepare=replace_executors
+        )
         self._pool = self._stack.enter_context(pool)
 
     @contextlib.contextmanager

@@ -90,7 +90,6 @@ def _save_booted(guest: Guest, machine: Machine, ram: Path, devices: Path) -> di
     iomem = guest.read_file("/proc/iomem").decode()
     make_container(machine.process, devices)
     records = {abi.name: guest.record(abi).hex() for abi in arch.abis}
-    guest.renew()  # what clones execute has addresses and random bytes of its own
     save_quietly(guest, machine, devices)
     code = find_code_pages(iomem, ram, guest_programs(arch))
     return {"log": log, "records": records, "window": window, "code": code, **said}

@@ -15,6 +15,8 @@ from harness.target.spring import Clone, Spring
 
 _GRACE_S = 120.0
 
+Prepare = Callable[[Clone], None]
+
 
 class ClonePool:
     """Keeps a few clones of one spring ready: loaded, with the right time, as if nobody had asked.
@@ -29,12 +31,13 @@ class ClonePool:
         starters: how many are started or taken back at the same time.
         eager: whether all of them are started as the pool opens, and not when they are missed.
         again: whether a clone that is given back waits again; else it is ended and replaced.
+        prepare: what is done to each clone before it waits; may raise a `TrapgateError`.
 
     Raises:
         HostError: this host cannot keep a state.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each says how many or how
         self,
         spring: Spring,
         size: int = 2,
@@ -42,6 +45,7 @@ class ClonePool:
         *,
         eager: bool = True,
         again: bool = True,
+        prepare: Prepare | None = None,
     ) -> None:
         if not spring.find_state():
             raise HostError(f"no pool of clones: {spring.trouble}")
@@ -49,6 +53,7 @@ class ClonePool:
         self._missing = threading.Semaphore(size)
         self._eager = size if eager else 0
         self._again = again
+        self._prepare = prepare
         self._ready: queue.Queue[Clone | TrapgateError] = queue.Queue()
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._open: dict[Clone, contextlib.ExitStack] = {}
@@ -129,6 +134,7 @@ class ClonePool:
         stack = contextlib.ExitStack()
         try:
             clone = stack.enter_context(self._spring.start_clone())
+            self._make_ready(clone)
         except TrapgateError as error:
             stack.close()
             self._missing.release()
@@ -137,11 +143,17 @@ class ClonePool:
             self._open[clone] = stack
             self._ready.put(clone)
 
+    def _make_ready(self, clone: Clone) -> None:
+        if self._prepare:
+            self._prepare(clone)
+            clone.guest.touched = False
+
     def _take_back(self, clone: Clone) -> None:
         try:
             if self._again and clone.guest.usable:
                 if clone.guest.touched:
                     clone.rewind()
+                    self._make_ready(clone)
                 self._ready.put(clone)
                 return
         except TrapgateError:
