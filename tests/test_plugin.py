@@ -122,6 +122,9 @@ MACHINES = """
         line = guest.read_file("/proc/cmdline").decode()
         assert ("quiet.one=1 two=2" in line) == ("two" in configuration.id)
         assert (guest.cpu.vendor == "AuthenticAMD") == ("EPYC" in configuration.id)
+
+    @pytest.mark.machine(arch="i386")
+    def test_elsewhere(guest): raise AssertionError
 """
 
 MULTIPLIED = """
@@ -290,7 +293,7 @@ def test_a_scenario_is_asked_in_the_machines_that_it_wants(tmp_path: Path) -> No
     done = session(tmp_path, MACHINES, "--kernel", X86_64, "-v")
     for name in ("-quiet.one=1 two=2", "-EPYC", ""):
         assert f"test_machines[{X86_64}{name}] PASSED" in done.output, done.output
-    assert "3 passed" in done.output
+    assert "3 passed, 1 skipped" in done.output, done.output
     assert "never" not in done.output
 
 

@@ -77,7 +77,7 @@ def test_only_what_sets_up_is_not_run() -> None:
         "pip install tox && tox run -e scenarios",
         "tox",
     ]
-    assert len(list(commands())) >= 4
+    assert len(list(commands())) >= 3
 
 
 def test_the_table_of_kernels_is_the_catalogues() -> None:

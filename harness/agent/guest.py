@@ -192,6 +192,10 @@ class Guest:
         now = divmod(time.time_ns(), 1_000_000_000)
         with self._explained():
             self._client.settle(*now, os.urandom(SEED_BYTES), self._deadline("settling"))
+        self.begin()
+
+    def begin(self) -> None:
+        """Take the guest as untouched from now on: whatever was asked was asked to prepare it."""
         self.touched = False
         self.asked.clear()
 

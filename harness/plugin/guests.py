@@ -163,6 +163,7 @@ class Booting:
             self._guest = self._stack.enter_context(self._spring.start())
             self._guest.drain_log()
         assert self._guest  # noqa: S101
+        self._guest.begin()
         yield self._guest
 
     def close(self) -> None:

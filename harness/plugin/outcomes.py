@@ -18,6 +18,7 @@ from harness.agent.guest import Guest
 from harness.agent.identity import Identity
 from harness.errors import OutcomeKind, TrapgateError
 from harness.machine.console import last_lines
+from harness.plugin.configuration import Configuration
 
 _MACHINERY = (
     *(Path(str(package.__file__)).parent for package in (harness, _pytest, pluggy)),
@@ -41,9 +42,10 @@ def note_question(item: pytest.Item) -> None:
     an "x" behind it when the test passes where the claim does not hold.
     """
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    if "configuration" not in parameters:
-        return
-    item.user_properties.append(("machine", parameters["configuration"].id))
+    configuration = parameters.get("configuration")
+    if not isinstance(configuration, Configuration):
+        return  # a test of ours, or a scenario that no chosen kernel is asked
+    item.user_properties.append(("machine", configuration.id))
     if "entry_path" in parameters:
         item.user_properties.append(("entry", str(parameters["entry_path"])))
     item.user_properties += [("claim", _claim(mark)) for mark in item.iter_markers("claim")]

@@ -146,7 +146,7 @@ class ClonePool:
     def _make_ready(self, clone: Clone) -> None:
         if self._prepare:
             self._prepare(clone)
-            clone.guest.touched = False
+            clone.guest.begin()
 
     def _take_back(self, clone: Clone) -> None:
         try:
