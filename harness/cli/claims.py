@@ -18,7 +18,7 @@ from harness.claims.verdicts import Result, read_results
 from harness.cli.app import app
 from harness.errors import DeclarationError, HostError
 from harness.kernels import find_source
-from harness.kernels.catalogue import default_specs
+from harness.kernels.catalogue import all_entries, default_specs
 from harness.places import data_dir
 
 _ASKED = (0, 1)
@@ -53,7 +53,7 @@ def claims(
         find_source(spec)
     if run:
         results = [result for path in run for result in read_results(path)]
-        kernels = kernels or list(dict.fromkeys(result.kernel for result in results))
+        kernels = kernels or _in_order({result.kernel for result in results})
     else:
         kernels = kernels or list(default_specs())
         results = _ask(kernels, workers)
@@ -63,6 +63,12 @@ def claims(
         typer.echo(show_markdown(known, results, kernels), nl=False)
         return
     typer.echo("\n".join(show_text(known, results, kernels)))
+
+
+def _in_order(kernels: Iterable[str]) -> list[str]:
+    """Return kernels as the catalogue has them, those of users last."""
+    known = [entry.spec for entry in all_entries()]
+    return sorted(kernels, key=lambda k: (known.index(k) if k in known else len(known), k))
 
 
 def _ask(kernels: Iterable[str], workers: int) -> list[Result]:
