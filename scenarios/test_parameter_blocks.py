@@ -88,11 +88,15 @@ def test_a_block_at_a_bad_pointer_is_efault(guest, entry, name):
 
 @pytest.mark.claim(34)
 def test_the_old_select_takes_one_pointer_to_all_five(guest, entry):
+    (both,) = guest.call(entry, "pipe", Buffer(8)).memory
+    end = 1 << int.from_bytes(both[4:], "little")  # of a pipe, to be written to and never read
     readable, writable, failed, patience = (ARENA.start + 0x100 * n for n in range(1, 5))
-    for where, content in ((readable, 1), (writable, 1), (failed, 1), (patience, 0)):
+    for where, content in ((readable, end), (writable, end), (failed, end), (patience, 0)):
         guest.write(entry.abi, where, words(content, 0))
-    assert guest.call(entry, "select", words(1, readable, writable, failed, patience)).value == 2
-    assert [guest.read(entry.abi, at, 1)[0] for at in (readable, writable, failed)] == [1, 1, 0]
+    block = words(end.bit_length(), readable, writable, failed, patience)
+    assert guest.call(entry, "select", block).value == 1
+    sets = [guest.read(entry.abi, at, WORD) for at in (readable, writable, failed)]
+    assert sets == [words(0), words(end), words(0)], "read, written, failed"
 
 
 @pytest.mark.claim(34)

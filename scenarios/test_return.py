@@ -15,6 +15,7 @@ F_SETOWN, F_GETOWN = 8, 9
 CASES = {
     "close": ((-1,), EBADF),
     "dup2": ((-1, 5), EBADF),
+    "dup3": ((0, 0, 0), EINVAL),
     "open": ((b"/no/such/file\0", 0), ENOENT),
     "mkdir": ((b"/tmp\0", 0o755), EEXIST),
     "chdir": ((b"/init\0",), ENOTDIR),
