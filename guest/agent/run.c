@@ -8,6 +8,7 @@
 #include "numbers.h"
 
 #define NO_EXECUTOR 0xffffffffu
+#define ENDING_MS 200
 
 struct executor {
 	const char *path;
@@ -113,6 +114,21 @@ static u32 kill_and_bury(struct executor *e)
 	return bury(e);
 }
 
+/* One that has closed its pipe is ending: let it do so in its own way, unless it takes long. */
+static u32 await_end(struct executor *e)
+{
+	int status = 0;
+
+	for (u32 waited_ms = 0; waited_ms < ENDING_MS; waited_ms++) {
+		if (sys4(NR_wait4, e->pid, &status, WNOHANG, NULL) == e->pid) {
+			forget(e);
+			return (u32)status;
+		}
+		sys3(NR_poll, NULL, 0, 1);
+	}
+	return kill_and_bury(e);
+}
+
 /* Others' orphans end up with us when we are PID 1. */
 static void reap_strangers(void)
 {
@@ -146,13 +162,13 @@ static void pass_answer(struct executor *e, u32 sequence)
 	u32 bytes = 0;
 
 	if (read_all(e->answer, &bytes, sizeof(bytes))) {
-		send_status(STATUS_DIED, sequence, kill_and_bury(e));
+		send_status(STATUS_DIED, sequence, await_end(e));
 	} else if (bytes == NO_EXECUTOR) {
 		read_all(e->answer, &bytes, sizeof(bytes));
 		bury(e);
 		send_status(STATUS_ERRNO, sequence, bytes);
 	} else if (bytes > sizeof(answer) || read_all(e->answer, answer, bytes)) {
-		send_status(STATUS_DIED, sequence, kill_and_bury(e));
+		send_status(STATUS_DIED, sequence, await_end(e));
 	} else {
 		send_frame(FRAME_DONE, STATUS_OK, sequence, answer, bytes);
 	}
