@@ -176,7 +176,6 @@ class Booting:
             return False
         with contextlib.suppress(TrapgateError):
             self._guest.renew()
-            self._guest.asked.clear()
             return True
         return False
 
