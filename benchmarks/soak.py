@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import tempfile
 import time
@@ -75,8 +74,7 @@ def _succeeds(use: Callable[[], None]) -> bool:
 
 
 def _leftovers() -> dict[str, int]:
-    """Count what clones could leave behind, once Python has let go of what nobody holds."""
-    gc.collect()
+    """Count what clones could leave behind."""
     return {
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "processes": sum(_parent(entry) == os.getpid() for entry in Path("/proc").glob("[0-9]*")),

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 import select
 import socket
 import time
@@ -12,6 +10,7 @@ from typing import Protocol
 
 from harness.deadline import Deadline
 from harness.errors import GuestLost, GuestTimeout
+from harness.machine.shared import SharedMemory
 from harness.wire import (
     AGENT_LOOKS,
     RING_BYTES,
@@ -21,11 +20,9 @@ from harness.wire import (
     TO_HOST,
     TO_HOST_PUT,
     TO_HOST_TAKEN,
-    WINDOW_BYTES,
 )
 
 _CHUNK = 1 << 16
-_WORD_BYTES = 4
 _WORD = 1 << 32
 _SPINS = 20
 _PAUSE_MS = 0.2
@@ -107,14 +104,14 @@ class Window:
     The port beside it carries nothing but knocks, for an agent that has stopped looking.
 
     Args:
-        descriptor: an open file of `WINDOW_BYTES` that the machine maps as well.
+        memory: what the machine maps as well; it stays the caller's to close.
         port: the serial port's end; its closing is the machine's end.
         looking: whether the agent looks into the window already, as in a restored machine.
     """
 
-    def __init__(self, descriptor: int, port: Port, *, looking: bool = False) -> None:
-        self._memory = mmap.mmap(descriptor, WINDOW_BYTES)
-        self._words = memoryview(self._memory).cast("I")
+    def __init__(self, memory: SharedMemory, port: Port, *, looking: bool = False) -> None:
+        self._memory = memory.bytes
+        self._words = memory.words
         self._port = port
         for word in (TO_GUEST_PUT, TO_GUEST_TAKEN, TO_HOST_PUT, TO_HOST_TAKEN):
             self._words[word] = 0
@@ -158,11 +155,6 @@ class Window:
         piece = self._memory[TO_HOST + at : TO_HOST + at + now]
         self._words[TO_HOST_TAKEN] = (taken + now) % _WORD
         return piece
-
-    @staticmethod
-    def is_looked_into(descriptor: int) -> bool:
-        """Tell whether the agent of a stopped machine was looking, given the window's file."""
-        return os.pread(descriptor, _WORD_BYTES, AGENT_LOOKS * _WORD_BYTES) != bytes(_WORD_BYTES)
 
     def _waiting(self) -> int:
         waiting = (self._words[TO_HOST_PUT] - self._words[TO_HOST_TAKEN]) % _WORD

@@ -19,8 +19,8 @@ from harness.machine.console import last_lines
 from harness.machine.errata import QemuVersion
 from harness.machine.origin import BOOTED, Origin
 from harness.machine.plan import MachinePlan
+from harness.machine.shared import SharedMemory
 from harness.tools import require_tool
-from harness.wire import WINDOW_BYTES
 
 if TYPE_CHECKING:
     from harness.machine.monitor import Monitor
@@ -35,7 +35,7 @@ class QemuProcess:
 
     Attributes:
         frames: the host's end of the second serial port.
-        window: a descriptor of the memory that host and guest share.
+        window: the memory that host and guest share.
         devices: a descriptor of what the machine is to load, a copy of its origin's; 0 for none.
         process: the process itself.
     """
@@ -45,7 +45,7 @@ class QemuProcess:
         self.plan = plan
         self.patience = patience
         self.origin = origin
-        self.window = _memory("window", WINDOW_BYTES)
+        self.window = SharedMemory()
         self._console = _unlinked_file("console")
         self._errors = _unlinked_file("qemu")
         self._forgotten = 0
@@ -56,8 +56,9 @@ class QemuProcess:
         self.devices = _copy(origin.devices) if origin.devices else 0
         with frames_there, monitor_there, _write_only(self._console) as console:
             frames, monitor = frames_there.fileno(), monitor_there.fileno()
-            wiring = _inherited(console, frames, monitor, self.window, self.devices)
-            descriptors = [console, frames, monitor, self.window]
+            window = self.window.descriptor
+            wiring = _inherited(console, frames, monitor, window, self.devices)
+            descriptors = [console, frames, monitor, window]
             descriptors += [self.devices] if self.devices else []
             self.process = self._spawn(wiring, descriptors)
 
@@ -164,9 +165,10 @@ class QemuProcess:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        for descriptor in filter(None, (self.window, self.devices)):
-            os.close(descriptor)
-        self.window = self.devices = 0
+        self.window.close()
+        if self.devices:
+            os.close(self.devices)
+            self.devices = 0
         if self._monitor:
             self._monitor.close()
         for file in (self.frames, self._monitor_socket, self._console, self._errors):
@@ -210,22 +212,16 @@ def _inherited(console: int, frames: int, monitor: int, window: int, snapshot: i
     )
 
 
-def _memory(purpose: str, size_bytes: int) -> int:
-    descriptor = os.memfd_create(f"trapgate-{purpose}")
-    os.ftruncate(descriptor, size_bytes)
-    return descriptor
-
-
 def _copy(path: Path) -> int:
     """Return a descriptor of a copy in memory: loading a state writes to its file."""
-    descriptor = _memory("devices", 0)
+    descriptor = os.memfd_create("trapgate-devices")
     os.write(descriptor, path.read_bytes())
     return descriptor
 
 
 def _unlinked_file(purpose: str) -> IO[bytes]:
     """Open a file that has no name and vanishes with the last process that holds it."""
-    return os.fdopen(_memory(purpose, 0), "w+b")
+    return os.fdopen(os.memfd_create(f"trapgate-{purpose}"), "w+b")
 
 
 @contextlib.contextmanager

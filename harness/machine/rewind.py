@@ -92,7 +92,7 @@ class Rewinder:
         QEMU does not turn that counter back, so its offset has to make up for it.
         Source: QEMU 7.2, softmmu/cpu-timers.c cpu_get_ticks_locked.
         """
-        (clock,) = _CLOCK.unpack(os.pread(self._process.window, _CLOCK.size, AGENT_CLOCK))
+        (clock,) = _CLOCK.unpack_from(self._process.window.bytes, AGENT_CLOCK)
         elapsed = clock - saved.ticks if clock else 0
         if not 0 <= elapsed < _LONGEST:
             raise HostError(f"the guest's time stamp counter went from {saved.ticks} to {clock}")
@@ -100,7 +100,7 @@ class Rewinder:
         stream = saved.whole if forget or not saved.lean else saved.lean
         content = stream.with_tsc_offset(self._tsc_offset)
         os.pwrite(self._process.devices, content, saved.start)
-        os.pwrite(self._process.window, bytes(_CLOCK.size), AGENT_CLOCK)
+        _CLOCK.pack_into(self._process.window.bytes, AGENT_CLOCK, 0)
 
     def _find_written(self) -> list[range]:
         """Return runs of pages; of each page's entry, the last byte says what we want to know."""

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.agent.channel import Window
 from harness.agent.guest import Guest
 from harness.build.initramfs import guest_programs
 from harness.deadline import Deadline
@@ -120,7 +119,7 @@ def save_quietly(guest: Guest, machine: Machine, devices: Path) -> None:
     for left in reversed(range(_STOPS)):
         guest.drain_log()
         machine.process.ask("stop")
-        if Window.is_looked_into(machine.process.window) or not left:
+        if machine.process.window.is_looked_into or not left:
             save_devices(machine.process)
             saved = read_saved_devices(devices.read_bytes())
             if not left or not saved or (saved.lean and not saved.halted):
