@@ -15,8 +15,16 @@ from harness.landscape import EDGE, HOLE, READ_ONLY
 from harness.pointers import bad_pointers, user_limit
 
 POP_EBP_POP_EDX_POP_ECX_RET = 0xC3595A5D
+INT80 = 0x80CD
+OLD_UMASK, NEW_UMASK = 0o22, 0x33333333 & 0o777
 PAGE_FAULT, IN_USER_MODE = 14, 4
-GIVEN = {"ebx": 0x33333333, "ecx": 0x11111111, "edx": 0x22222222, "esi": 0x66666666}
+GIVEN = {
+    "ebx": 0x33333333,
+    "ecx": 0x11111111,
+    "edx": 0x22222222,
+    "esi": 0x66666666,
+    "edi": 0x77777777,
+}
 FAST = pytest.mark.entries("sysenter", "syscall32")
 
 
@@ -29,18 +37,23 @@ def ask(guest, entry, stack):
 @pytest.mark.claim(39)
 def test_an_unreadable_stack_is_efault_at_the_landing_pad(guest, entry):
     stacks = [bad.address for bad in bad_pointers(entry, guest.identity.arch) if not bad.readable]
-    for stack in (*stacks, user_limit(entry, guest.identity.arch), 0xFFFF_FFFC):
+    limit = user_limit(entry, guest.identity.arch)
+    for stack in {*stacks, limit, 0, 0xC000_0000, 0xFFFF_F000, 0xFFFF_FFFC}:
         seen = ask(guest, entry, stack)
         assert seen["eax"] == (1 << 32) - EFAULT, hex(stack)
-        assert (seen["in_vdso"], seen["code_there"]) == (1, POP_EBP_POP_EDX_POP_ECX_RET), hex(stack)
+        assert seen["umask"] == OLD_UMASK, f"{stack:#x}: the call was made all the same"
+        assert (seen["in_vdso"], seen["call_there"]) == (1, INT80), hex(stack)
+        assert seen["code_there"] == POP_EBP_POP_EDX_POP_ECX_RET, hex(stack)
         assert (seen["signal"], seen["esp"], seen["address"]) == (SIGSEGV, stack, stack)
         assert {name: seen[name] for name in GIVEN} == GIVEN, hex(stack)
 
 
 @FAST
+@pytest.mark.claim(24)
 @pytest.mark.claim(45)
-def test_an_argument_that_could_not_be_read_is_zero(guest, entry):
-    assert ask(guest, entry, HOLE)["ebp"] == 0
+@pytest.mark.parametrize("stack", [0, HOLE, 0xC000_0000, 0xFFFF_F000, 0xFFFF_FFFC], ids=hex)
+def test_an_argument_that_could_not_be_read_is_zero(guest, entry, stack):
+    assert ask(guest, entry, stack)["ebp"] == 0
 
 
 @FAST
@@ -59,7 +72,7 @@ def test_a_stack_that_ends_within_the_argument_is_efault(guest, entry, fits):
 @pytest.mark.claim(23)
 def test_a_stack_that_ends_with_the_argument_will_do(guest, entry):
     seen = ask(guest, entry, EDGE.end - 4)
-    assert seen["eax"] == seen["pid"]
+    assert (seen["eax"], seen["umask"]) == (OLD_UMASK, NEW_UMASK)
     assert (seen["ebp"], seen["esp"], seen["address"]) == (0, EDGE.end, EDGE.end)
 
 
@@ -67,6 +80,6 @@ def test_a_stack_that_ends_with_the_argument_will_do(guest, entry):
 @pytest.mark.claim(23)
 def test_a_stack_that_can_only_be_read_will_do(guest, entry):
     seen = ask(guest, entry, READ_ONLY.start)
-    assert seen["eax"] == seen["pid"]
+    assert (seen["eax"], seen["umask"]) == (OLD_UMASK, NEW_UMASK)
     assert (seen["ebp"], seen["edx"], seen["ecx"], seen["esp"]) == (0, 0, 0, READ_ONLY.start + 16)
     assert (seen["signal"], seen["address"], seen["in_vdso"]) == (SIGSEGV, 0, 0)

@@ -6,17 +6,17 @@ with two halves of a number, arch/x86/kernel/sys_ia32.c; fs/read_write.c, fs/ope
 """
 
 from dataclasses import dataclass
-from errno import ECHILD, EFAULT, EINVAL, ESRCH
+from errno import ECHILD, EINVAL, ESRCH
 from mmap import MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
 from os import O_RDONLY, O_RDWR, SEEK_CUR, SEEK_END, SEEK_SET
-from signal import SIGCHLD, SIGSEGV
+from signal import SIGCHLD
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.arch import I386
 from harness.entry import entry_names_taking
-from harness.landscape import ARENA, EDGE, HOLE
+from harness.landscape import ARENA, EDGE
 
 CLONE_VM, CLONE_VFORK = 0x100, 0x4000
 CLONE_PARENT_SETTID, CLONE_CHILD_SETTID = 0x10_0000, 0x100_0000
@@ -132,20 +132,6 @@ def test_clone_takes_its_pointers_in_the_order_of_its_table(guest, entry, place)
     seen = [int.from_bytes(guest.read(entry.abi, pointer, 4), "little") for pointer in pointers]
     assert child > 1
     assert seen == ([child, 0], [0, child])[place]
-
-
-@pytest.mark.claim(22)
-@pytest.mark.claim(24)
-@pytest.mark.claim(45)
-@pytest.mark.entries("sysenter", "syscall32")
-@pytest.mark.parametrize("stack", [0, HOLE, 0xC000_0000, 0xFFFF_F000, 0xFFFF_FFFC], ids=hex)
-def test_a_sixth_argument_on_a_stack_that_cannot_be_read_is_efault(guest, entry, stack):
-    seen = guest.probe(entry.abi, "stack_argument", entry.place, stack)
-    assert seen["eax"] == (1 << 32) - EFAULT
-    assert (seen["signal"], seen["esp"], seen["ebp"]) == (SIGSEGV, stack, 0)
-    assert [seen[name] for name in ("ebx", "esi", "edi")] == [0o123, 0xC0DE05, 0xC0DE06]
-    assert seen["instructions"].to_bytes(4, "little") == INT80_AND_LANDING_PAD
-    assert seen["umask"] == 0o22, "the call was made all the same"
 
 
 def test_a_negative_offset_keeps_its_sign(guest, entry, numbered_pages):

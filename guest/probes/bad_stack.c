@@ -5,9 +5,11 @@
  *
  * Arguments: 0 for sysenter, 1 for syscall; the stack pointer. All regions of the landscape are
  *         mapped.
- * Asks:   what does the call answer? where does it come back to, with which registers? what faults?
- * Known:  nothing.
- * Source: arch/x86/entry/common.c do_fast_syscall_32, vdso32/system_call.S (6.1). CVE-2010-3081.
+ * Asks:   what does the call answer, and was it made? where does it come back to, with which
+ *         registers? what faults?
+ * Known:  CVE-2010-3081 (an oops instead of the error).
+ * Source: arch/x86/entry/common.c do_fast_syscall_32, vdso32/system_call.S (6.1);
+ *         tools/testing/selftests/x86/syscall_arg_fault.c (6.1)
  */
 #include "facts.h"
 #include "numbers.h"
@@ -23,10 +25,14 @@ _Noreturn void c_main(const uptr *stack)
 	die(1);
 }
 #else
+#define SIGILL 4
+#define SIGBUS 7
 #define SIGSEGV 11
 #define SA_SIGINFO 0x4
 #define SA_RESTORER 0x04000000
 #define SA_ONSTACK 0x08000000
+#define NR_umask 60
+#define OLD_UMASK 022
 
 struct stack {
 	void *base;
@@ -56,15 +62,15 @@ static u8 handler_stack[16384] __attribute__((aligned(64)));
 static uptr vdso;
 
 /*
- * Registers hold their number in every digit. ecx travels in ebp for syscall, which needs esp
- * itself; sysenter needs the stack in ebp.
+ * The call is umask. Registers hold their number in every digit. ecx travels in ebp for syscall,
+ * which needs esp itself; sysenter needs the stack in ebp.
  */
 __asm__(".text\n"
 	".globl call_fast, restorer\n"
 	"call_fast:\n"
 	"	movl	4(%esp), %edx\n"
 	"	movl	8(%esp), %ebp\n"
-	"	movl	$20, %eax\n"
+	"	movl	$60, %eax\n"
 	"	movl	$0x33333333, %ebx\n"
 	"	movl	$0x11111111, %ecx\n"
 	"	movl	$0x66666666, %esi\n"
@@ -83,14 +89,15 @@ __asm__(".text\n"
 
 static void handle(int signal, const u32 *info, const struct context *c)
 {
-	const u32 *code = (const u32 *)c->ip;
+	int in_vdso = c->ip - vdso < 2 * PAGE_BYTES;
 
 	report("signal", (u32)signal);
 	report("address", info[3]);
 	report("trap", c->trap);
 	report("error", c->error);
-	report("in_vdso", c->ip - vdso < 2 * PAGE_BYTES);
-	report("code_there", c->ip - vdso < 2 * PAGE_BYTES ? *code : 0);
+	report("in_vdso", (u64)in_vdso);
+	report("call_there", in_vdso ? *(const u16 *)(c->ip - 2) : 0);
+	report("code_there", in_vdso ? *(const u32 *)c->ip : 0);
 	report("eax", c->ax);
 	report("ebx", c->bx);
 	report("ecx", c->cx);
@@ -99,7 +106,7 @@ static void handle(int signal, const u32 *info, const struct context *c)
 	report("edi", c->di);
 	report("ebp", c->bp);
 	report("esp", c->sp);
-	report("pid", (u64)sys0(NR_getpid));
+	report("umask", (u64)sys1(NR_umask, 0));
 	die(0);
 }
 
@@ -116,6 +123,9 @@ _Noreturn void c_main(const uptr *stack)
 	vdso = auxiliary(stack, AT_SYSINFO_EHDR);
 	sys2(NR_sigaltstack, &alternative, NULL);
 	sys4(NR_rt_sigaction, SIGSEGV, &action, NULL, 8);
+	sys4(NR_rt_sigaction, SIGBUS, &action, NULL, 8);
+	sys4(NR_rt_sigaction, SIGILL, &action, NULL, 8);
+	sys1(NR_umask, OLD_UMASK);
 	call_fast((u32)argument(stack, 1), (u32)argument(stack, 2));
 	die(2);
 }
