@@ -24,6 +24,7 @@ NEVER_COMES_BACK = {
 PAST = 600
 """How far past the table is looked; the numbers of x32 lie there."""
 
+UPPER_BITS = range(32, 64)
 PRIVATE_ANONYMOUS = 0x22
 X32 = 0x4000_0000
 X32_FIRST = 512
@@ -126,31 +127,33 @@ def test_no_bit_of_a_number_is_ignored(guest, entry):
     assert {hex(number): answer for number, answer in said.items() if answer != "ENOSYS"} == {}
 
 
+def getppid_with_upper_bits(guest, entry):
+    number = guest.table(entry).number("getppid")
+    return {bit: guest.call(entry, number | 1 << bit) for bit in UPPER_BITS}
+
+
 @pytest.mark.claim(1)
 @pytest.mark.entries("syscall", "int80_64")
 @pytest.mark.needs(since="5.14")
 def test_a_number_is_the_lower_half_of_its_register(guest, entry):
-    number = guest.table(entry).number("getppid")
-    said = {bit: guest.call(entry, number | 1 << bit).value for bit in range(32, 64)}
-    assert said == dict.fromkeys(range(32, 64), 1)
+    said = getppid_with_upper_bits(guest, entry)
+    assert {bit: outcome.value for bit, outcome in said.items()} == dict.fromkeys(UPPER_BITS, 1)
 
 
 @pytest.mark.claim(1)
 @pytest.mark.entries("int80_64")
 @pytest.mark.needs(before="5.14")
 def test_to_int80_a_number_was_always_the_lower_half(guest, entry):
-    number = guest.table(entry).number("getppid")
-    said = {bit: guest.call(entry, number | 1 << bit).value for bit in range(32, 64)}
-    assert said == dict.fromkeys(range(32, 64), 1)
+    said = getppid_with_upper_bits(guest, entry)
+    assert {bit: outcome.value for bit, outcome in said.items()} == dict.fromkeys(UPPER_BITS, 1)
 
 
 @pytest.mark.claim(2)
 @pytest.mark.entries("syscall")
 @pytest.mark.needs(before="5.14")
 def test_a_number_was_the_whole_register_once(guest, entry):
-    number = guest.table(entry).number("getppid")
-    said = {bit: guest.call(entry, number | 1 << bit).errno for bit in range(32, 64)}
-    assert said == dict.fromkeys(range(32, 64), ENOSYS)
+    said = getppid_with_upper_bits(guest, entry)
+    assert {b: outcome.errno for b, outcome in said.items()} == dict.fromkeys(UPPER_BITS, ENOSYS)
 
 
 @pytest.mark.claim(2)

@@ -171,11 +171,8 @@ def test_an_interrupted_call_shows_why_and_is_made_again(puppet, entry):
         ("poll", ERESTART_RESTARTBLOCK, "restart_syscall", (0, 0, 5000)),
     ):
         puppet.prepare(entry, name, *arguments)
-        puppet.resume(Request.SYSCALL)
-        first = puppet.registers()
-        puppet.ptrace(Request.SYSCALL)
-        puppet.signal(SIGUSR1)
-        assert puppet.wait() == CALL_STOP
+        first, status = puppet.interrupt(SIGUSR1)
+        assert status == CALL_STOP
         assert puppet.registers() == first | {"ax": -code & puppet.view.mask}
         assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
         puppet.set_registers()

@@ -353,11 +353,8 @@ ERESTARTSYS = 512
 def test_a_call_is_made_again_though_its_tracer_set_its_registers(puppet):
     """A narrow tracer sets eax without its sign. Source: TS_I386_REGS_POKED, asm/syscall.h."""
     puppet.prepare(puppet.own_entry, "futex", puppet.strings.stage, 0, 0, 0)
-    puppet.resume(Request.SYSCALL)
-    first = puppet.registers()
-    puppet.ptrace(Request.SYSCALL)
-    puppet.signal(SIGUSR1)
-    assert puppet.wait() == CALL_STOP
+    first, status = puppet.interrupt(SIGUSR1)
+    assert status == CALL_STOP
     assert puppet.registers() == first | {"ax": -ERESTARTSYS & puppet.view.mask}
     assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
     puppet.set_registers()

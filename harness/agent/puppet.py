@@ -299,6 +299,18 @@ class Puppet:
         """Send it a signal."""
         self._guest.call(self.tracer, "kill", self.pid, number)
 
+    def interrupt(self, number: int) -> tuple[dict[str, int], Status]:
+        """Let it begin the call that it has ready, and send it a signal meanwhile.
+
+        Returns:
+            Its registers as it entered the kernel, and how it stops next.
+        """
+        self.resume(Request.SYSCALL)
+        entered = self.registers()
+        self.ptrace(Request.SYSCALL)
+        self.signal(number)
+        return entered, self.wait()
+
     def siginfo(self) -> tuple[int, int, int]:
         """Return number, errno and code of the signal that stopped it."""
         number, errno, code = _SIGINFO.unpack_from(self.siginfo_bytes())
