@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README as data: its table of kernels, its sessions, its files.
+"""The README and docs/ as data: sessions, files, and the README's table of kernels.
 
 `python tests/readme.py` writes the table that the catalogue gives into the README.
 """
@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,17 @@ from pathlib import Path
 from harness.arch import ARCHES, Arch
 from harness.kernels.catalogue import Entry, all_entries
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+_HERE = Path(__file__).resolve().parents[1]
+README = _HERE / "README.md"
+DOCUMENTS = (README, *sorted((_HERE / "docs").glob("*.md")))
 BEGIN = "<!-- made from the catalogue by tests/readme.py -->"
 END = "<!-- end of it -->"
 FENCE = "```"
 PROMPT = "$ "
+
+LANGUAGES = ("python", "c", "toml", "text")
+FILE_NAME = re.compile(r"(?:#|//) (\S+\.\w+)\n")
+"""The first line of a block that is a file."""
 
 SETS_UP = ("pip install ", "tox", "git clone ")
 """Commands that begin so put the project in place or are what CI itself runs: no test does."""
@@ -51,21 +58,22 @@ def kernel_table() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def blocks(language: str) -> list[str]:
-    """Return the contents of the README's fenced blocks in a language, in order."""
-    _, *pieces = README.read_text(encoding="utf-8").split(f"\n{FENCE}{language}\n")
+def blocks(language: str, document: Path = README) -> list[str]:
+    """Return the contents of a document's fenced blocks in a language, in order."""
+    _, *pieces = document.read_text(encoding="utf-8").split(f"\n{FENCE}{language}\n")
     return [piece.split(f"\n{FENCE}\n")[0] + "\n" for piece in pieces]
 
 
-def steps() -> list[Step]:
+def steps(document: Path = README) -> list[Step]:
     """Return the commands of all sessions, in order, each with what it is to print."""
-    return [step for block in blocks("console") for step in _steps(block)]
+    return [step for block in blocks("console", document) for step in _steps(block)]
 
 
-def examples() -> dict[str, str]:
-    """Return the files that the README shows, by the name in their first line."""
-    found = [*blocks("python"), *blocks("c")]
-    return {text.split("\n", 1)[0].lstrip("#/ "): text for text in found}
+def examples(document: Path = README) -> dict[str, str]:
+    """Return the files that a document shows, by the name in their first line."""
+    texts = [text for language in LANGUAGES for text in blocks(language, document)]
+    named = [(FILE_NAME.match(text), text) for text in texts]
+    return {name[1]: text for name, text in named if name}
 
 
 def updated(text: str) -> str:

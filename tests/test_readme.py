@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README does what it says: its commands run, its examples pass, its table is complete."""
+"""README and docs/ do what they say: commands run, examples pass, the table is complete."""
 
 from __future__ import annotations
 
 import doctest
+import itertools
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from readme import README, Step, examples, kernel_table, steps, updated
+from readme import DOCUMENTS, README, Step, examples, kernel_table, steps, updated
 
 from harness.arch import ABIS, Abi
 from harness.build.programs import build_program, recipe_of_probe
@@ -25,13 +26,13 @@ SCENARIO, PROBE = "test_example.py", "guest/probes/steady_getpid.c"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that holds the README's Python files."""
-    place = tmp_path_factory.mktemp("readme")
-    for name, text in examples().items():
-        if name.endswith(".py"):
-            (place / name).write_text(text, encoding="utf-8")
-    return place
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
+    """Return a folder for each document, which holds the files that it shows."""
+    places = {document: tmp_path_factory.mktemp(document.stem) for document in DOCUMENTS}
+    for document, place in places.items():
+        for name, text in examples(document).items():
+            (place / Path(name).name).write_text(text, encoding="utf-8")
+    return places
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -51,20 +52,23 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def commands() -> Iterator[tuple[Step, int]]:
+def commands(document: Path = README) -> Iterator[tuple[Step, int]]:
     """Yield the commands that are run, each with the status that it is to end with."""
-    all_steps = steps()
-    for step, following in zip(all_steps, [*all_steps[1:], Step("", "")], strict=True):
+    for step, following in itertools.pairwise([*steps(document), Step("", "")]):
         asked = following.command == "echo $?"
         if not step.sets_up and step.command != "echo $?":
             yield step, int(following.shown) if asked else 0
 
 
 @pytest.mark.parametrize(
-    ("step", "status"), list(commands()), ids=lambda value: getattr(value, "command", "")
+    ("document", "step", "status"),
+    [(document, *command) for document in DOCUMENTS for command in commands(document)],
+    ids=lambda value: getattr(value, "command", getattr(value, "stem", "")),
 )
-def test_a_command_does_what_is_shown(step: Step, status: int, folder: Path) -> None:
-    done = run(step.command, folder)
+def test_a_command_does_what_is_shown(
+    document: Path, step: Step, status: int, folders: dict[Path, Path]
+) -> None:
+    done = run(step.command, folders[document])
     assert done.returncode == status, done.stdout
     same = doctest.OutputChecker().check_output(
         step.shown + "\n", done.stdout.rstrip("\n") + "\n", doctest.ELLIPSIS
