@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import inspect
-import tomllib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
 from harness.cli.parameter import Argument, Option
-
-_PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+from harness.release import own_version
 
 
 class Application(typer.Typer):
@@ -44,7 +40,7 @@ app = Application(
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
-        typer.echo(f"trapgate {version()}")
+        typer.echo(f"trapgate {own_version()}")
         raise typer.Exit
 
 
@@ -59,13 +55,6 @@ def _root(
     ] = False,
 ) -> None:
     """Put questions to the system-call boundary of real x86 Linux kernels."""
-
-
-def version() -> str:
-    """Return the harness's version: the checkout's where this is one, else the package's."""
-    if _PROJECT.is_file():
-        return str(tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"])
-    return importlib.metadata.version("trapgate")
 
 
 def in_typers_words(function: Callable[..., Any]) -> Callable[..., Any]:
