@@ -12,7 +12,7 @@ from harness.arch import Abi
 from harness.entry import EntryPath
 from harness.errors import DeclarationError, KernelSplat, OutcomeKind, TrapgateError
 from harness.machine.console import find_splat, read_trouble
-from harness.plugin import coverage, outcomes, preparation
+from harness.plugin import coverage, outcomes, preparation, recording
 from harness.plugin.configuration import Configuration
 from harness.plugin.guests import GuestHouse, Sharing
 from harness.plugin.options import add_options, configurations, supply_of
@@ -25,6 +25,7 @@ _LEASED = pytest.StashKey[Guest]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that choose kernels and machines."""
     add_options(parser)
+    recording.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(outcomes.Tally(), "trapgate-tally")
     coverage.register(config)
     preparation.register(config)
+    recording.register(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -41,6 +43,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Refuse what cannot be meant before anything is collected."""
     try:
         configurations(config)
+        recording.check(config)
     except TrapgateError as error:
         return preparation.refuse(error)
     return None
@@ -154,7 +157,13 @@ def pytest_runtest_makereport(
     if leased and leased.usable and report.failed and call.when == "call":
         outcomes.add_log(report, leased)
         leased.usable = outcomes.find_kind(report) is not OutcomeKind.SPLAT
+    recording.attach(item, report, call, leased)
     return report
+
+
+def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> None:
+    """Keep what was expected and what came, for the record; pytest's own words stay."""
+    recording.note_comparison(config, (op, left, right))
 
 
 def pytest_report_teststatus(

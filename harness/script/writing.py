@@ -42,13 +42,19 @@ def write_script(script: Script, comments: Iterable[str] = ()) -> str:
         comments: lines that come before it, without their "# ".
     """
     head = [*(f"# {line}".rstrip() for line in comments), *_header(script.header)]
-    body = [_with_note(statement) for statement in script.statements]
+    body = [annotated(statement) for statement in script.statements]
     return "\n".join([*head, "", *body, ""] if head else [*body, ""])
 
 
 def show_statement(statement: AnyStatement) -> str:
     """Return a statement's line without its note."""
     return " ".join(_show(statement))
+
+
+def annotated(statement: AnyStatement) -> str:
+    """Return a statement's line, and its note behind it."""
+    line = show_statement(statement)
+    return f"{line}  # {statement.note}" if statement.note else line
 
 
 def write_command(header: Header, call: CallStatement) -> str | None:
@@ -90,11 +96,6 @@ def _machine(header: Header) -> Iterator[tuple[str, str]]:
 
 def _header(header: Header) -> list[str]:
     return [f"{name.removeprefix('kernel-')} {value}" for name, value in _machine(header)]
-
-
-def _with_note(statement: AnyStatement) -> str:
-    line = show_statement(statement)
-    return f"{line}  # {statement.note}" if statement.note else line
 
 
 @singledispatch

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write a record as a run goes on, so that whatever ends it leaves what was found."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from harness.errors import DeclarationError, HostError
+from harness.record.index import RunIndex
+from harness.record.result import Result
+from harness.record.run import FACTS, RESULTS, RunFacts, State
+
+
+def check_folder(folder: Path) -> None:
+    """See that a record can go there.
+
+    Raises:
+        DeclarationError: there is a record, or a file.
+    """
+    if (folder / FACTS).exists() or (folder / RESULTS).exists():
+        raise DeclarationError(f"{folder}: there is a record already", hint="name another folder")
+    if folder.exists() and not folder.is_dir():
+        raise DeclarationError(f"{folder}: expected a folder for the record, got a file")
+
+
+class RunWriter:
+    """A record that grows; leaving its block closes it, as interrupted when an error is the reason.
+
+    Args:
+        folder: where it goes; made when it is missing.
+        facts: which run it is.
+
+    Raises:
+        DeclarationError: there is a record already.
+        HostError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, facts: RunFacts) -> None:
+        check_folder(folder)
+        self.folder = folder.resolve()
+        self.facts = facts
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write_facts()
+            self._results: IO[str] = (self.folder / RESULTS).open("x", encoding="utf-8")
+        except OSError as error:
+            raise HostError(f"{folder}: the record cannot be written: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the record."""
+        self.close(State.FINISHED if error is None else State.INTERRUPTED)
+
+    def add(self, result: Result) -> None:
+        """Write a result; it is on its way to the disk before this returns."""
+        self._results.write(json.dumps(result.to_json(), ensure_ascii=False) + "\n")
+        self._results.flush()
+
+    def close(self, state: State) -> None:
+        """Say how the run ended; once is enough, and later words do not count."""
+        if self._results.closed:
+            return
+        self._results.close()
+        self.facts = self.facts.closed(state)
+        self._write_facts()
+
+    def _write_facts(self) -> None:
+        scratch = self.folder / f".{FACTS}.{os.getpid()}"
+        scratch.write_text(json.dumps(self.facts.to_json(), indent=2) + "\n", encoding="utf-8")
+        scratch.replace(self.folder / FACTS)
+        with contextlib.suppress(HostError):  # the record matters more, and is found by its folder
+            RunIndex().note(self.folder, self.facts)
