@@ -12,7 +12,10 @@ from harness.cli.quick import Command
 QUICK = {"call": "call", "exec": "execute"}
 """Commands that have to answer in a moment: by name, the function in `harness.cli.NAME`, whose
 parameters are declared as `harness.cli.parameter` has it."""
-MODULES = ("call", "replay", "claims", "doctor", "qemu", "exec", "cache", "kernels")
+MODULES = (
+    *("call", "replay", "claims", "report", "compare"),
+    *("doctor", "qemu", "exec", "cache", "kernels"),
+)
 """All commands, in the order of --help; modules that are not quick add themselves to the app."""
 
 _COMPLETION = "_TRAPGATE_COMPLETE"

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results at a glance: how those of each group ended on each kernel."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.errors import OutcomeKind
+from harness.record.result import Configuration, Result
+
+SEVERITY = (
+    OutcomeKind.PANIC,
+    OutcomeKind.TIMEOUT,
+    OutcomeKind.SPLAT,
+    OutcomeKind.FAIL,
+    OutcomeKind.LOST,
+    OutcomeKind.INFRASTRUCTURE,
+    OutcomeKind.KNOWN,
+    OutcomeKind.PASS,
+    OutcomeKind.SKIP,
+)
+"""All kinds of outcome, the worst first: what several results together are called."""
+
+GUILTY = frozenset({OutcomeKind.PANIC, OutcomeKind.TIMEOUT, OutcomeKind.SPLAT, OutcomeKind.FAIL})
+"""The kinds that a kernel is to blame for."""
+
+BLAMELESS = frozenset({OutcomeKind.LOST, OutcomeKind.INFRASTRUCTURE})
+"""The kinds that say nothing about a kernel: there is no answer."""
+
+UNASKED = frozenset({OutcomeKind.SKIP, OutcomeKind.KNOWN})
+"""The kinds of what was not put to a kernel."""
+
+Counts = Counter[OutcomeKind]
+
+
+@dataclass(frozen=True)
+class Table:
+    """How many results of each kind there are.
+
+    Attributes:
+        configurations: the columns, in the order in which they were first asked.
+        groups: the rows, sorted.
+        cells: the counts by group and configuration's name.
+    """
+
+    configurations: tuple[Configuration, ...]
+    groups: tuple[str, ...]
+    cells: dict[tuple[str, str], Counts]
+
+    def cell(self, group: str, configuration: Configuration) -> Counts:
+        """Return the counts of one cell; empty where nothing was asked."""
+        return self.cells.get((group, configuration.id), Counter())
+
+
+def tabulate(results: Iterable[Result]) -> Table:
+    """Count results by group and configuration."""
+    cells: dict[tuple[str, str], Counts] = {}
+    known: dict[str, Configuration] = {}
+    for result in results:
+        known.setdefault(result.configuration.id, result.configuration)
+        place = (result.group, result.configuration.id)
+        cells.setdefault(place, Counter())[result.kind] += 1
+    return Table(tuple(known.values()), tuple(sorted({group for group, _ in cells})), cells)
+
+
+def count(results: Iterable[Result]) -> Counts:
+    """Count results by kind."""
+    return Counter(result.kind for result in results)
+
+
+def in_words(counts: Counts) -> str:
+    """Return counts in words, the worst kind first: "2 panic, 31 pass"."""
+    return ", ".join(f"{counts[kind]} {kind.word}" for kind in SEVERITY if counts[kind])
