@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import calls, clones, cold_start, command, memory, soak, suite, virtme
+from benchmarks import calls, clones, cold_start, command, memory, record, soak, suite, virtme
 from benchmarks.figure import Figure
 from benchmarks.host import describe_host
 from benchmarks.picture import draw
@@ -21,6 +21,7 @@ FIGURES = {
     "clones": clones.measure,
     "command": command.measure,
     "memory": memory.measure,
+    "record": record.measure,
     "soak": soak.measure,
     "suite": suite.measure,
     "virtme": virtme.measure,
