@@ -7,7 +7,9 @@ import pytest
 
 from harness.kernels import Supply, find_source
 from harness.kernels.catalogue import default_specs
+from harness.kernels.patterns import expand_specs
 from harness.machine.accelerator import ACCELERATORS
+from harness.machine.models import read_all_models
 from harness.machine.plan import DEFAULT_MEMORY_MIB, MachineOptions
 from harness.plugin.configuration import Configuration
 
@@ -21,11 +23,15 @@ def add_options(parser: pytest.Parser) -> None:
         "--kernel",
         action="append",
         metavar="SPEC",
-        help="a kernel: a name of the catalogue, a bzImage, a vmlinux, a build tree or 'host'; "
-        "repeatable; by default one i386 and one x86_64 kernel",
+        help="a kernel: a name of the catalogue or a pattern ('5.*/i386*'), a bzImage, a vmlinux, "
+        "a build tree or 'host'; repeatable; by default one i386 and one x86_64 kernel",
     )
     group.addoption(
-        "--cpu", action="append", metavar="MODEL", help="a processor model of QEMU's; repeatable"
+        "--cpu",
+        action="append",
+        metavar="MODEL",
+        help="processor models of QEMU's, with commas between them; 'qemu32-nosep' is one "
+        "without a feature; repeatable",
     )
     group.addoption("--accel", choices=ACCELERATORS, default="auto", help="the accelerator")
     group.addoption(
@@ -58,11 +64,11 @@ def configurations(config: pytest.Config) -> tuple[Configuration, ...]:
     """Return every kernel in every machine that the options ask for.
 
     Raises:
-        DeclarationError: there is no such kernel.
+        DeclarationError: there is no such kernel, or a processor cannot be meant.
     """
     if _CONFIGURATIONS not in config.stash:
-        specs = config.getoption("--kernel") or default_specs()
-        cpus = config.getoption("--cpu") or [""]
+        specs = expand_specs(config.getoption("--kernel") or default_specs())
+        cpus = read_all_models(config.getoption("--cpu") or ()) or ("",)
         sources = [find_source(spec) for spec in specs]
         config.stash[_CONFIGURATIONS] = tuple(
             Configuration(source, _options(config, cpu)) for source in sources for cpu in cpus
