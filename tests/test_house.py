@@ -33,6 +33,7 @@ LAYERS = (
     {"script"},
     {"target"},
     {"record", "claims"},
+    {"matrix"},
     {"doctor"},
     {"plugin", "cli"},
 )

@@ -36,6 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
     coverage.register(config)
     preparation.register(config)
     recording.register(config)
+    if config.pluginmanager.hasplugin("xdist") and not hasattr(config, "workerinput"):
+        from harness.plugin.scheduling import Distributor  # noqa: PLC0415 - it loads pytest-xdist
+
+        config.pluginmanager.register(Distributor(), "trapgate-distributor")
 
 
 @pytest.hookimpl(tryfirst=True)
