@@ -40,7 +40,7 @@ _Workers = Annotated[int, typer.Option("--workers", "-n", min=0, help="pytest-xd
 def claims(
     *, kernel: _Kernel = None, run: _Run = None, markdown: _Markdown = False, workers: _Workers = 0
 ) -> None:
-    """Show for each claim of the textbooks which kernels it holds on.
+    """Show which claims of the textbooks hold on which kernels.
 
     Every scenario that decides a claim is put to the kernels, unless --run gives the results of an
     earlier session; of those all kernels are shown that --kernel does not leave out.

@@ -13,8 +13,10 @@ QUICK = {"call": "call", "exec": "execute"}
 """Commands that have to answer in a moment: by name, the function in `harness.cli.NAME`, whose
 parameters are declared as `harness.cli.parameter` has it."""
 MODULES = (
-    *("call", "replay", "claims", "report", "compare"),
-    *("doctor", "qemu", "exec", "cache", "kernels"),
+    *("call", "exec", "replay"),
+    *("matrix", "report", "compare", "bisect"),
+    "claims",
+    *("doctor", "qemu", "cache", "kernels"),
 )
 """All commands, in the order of --help; modules that are not quick add themselves to the app."""
 

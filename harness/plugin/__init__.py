@@ -12,7 +12,7 @@ from harness.arch import Abi
 from harness.entry import EntryPath
 from harness.errors import DeclarationError, KernelSplat, OutcomeKind, TrapgateError
 from harness.machine.console import find_splat, read_trouble
-from harness.plugin import coverage, outcomes, preparation, recording
+from harness.plugin import announcing, coverage, outcomes, preparation, recording
 from harness.plugin.configuration import Configuration
 from harness.plugin.guests import GuestHouse, Sharing
 from harness.plugin.options import add_options, configurations, supply_of
@@ -26,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that choose kernels and machines."""
     add_options(parser)
     recording.add_option(parser)
+    announcing.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     coverage.register(config)
     preparation.register(config)
     recording.register(config)
+    announcing.register(config)
     if config.pluginmanager.hasplugin("xdist") and not hasattr(config, "workerinput"):
         from harness.plugin.scheduling import Distributor  # noqa: PLC0415 - it loads pytest-xdist
 

@@ -11,6 +11,7 @@ from harness.kernels.patterns import expand_specs
 from harness.machine.accelerator import ACCELERATORS
 from harness.machine.models import read_all_models
 from harness.machine.plan import DEFAULT_MEMORY_MIB, MachineOptions
+from harness.matrix.groups import Groups
 from harness.plugin.configuration import Configuration
 
 _CONFIGURATIONS = pytest.StashKey[tuple[Configuration, ...]]()
@@ -74,6 +75,12 @@ def configurations(config: pytest.Config) -> tuple[Configuration, ...]:
             Configuration(source, _options(config, cpu)) for source in sources for cpu in cpus
         )
     return config.stash[_CONFIGURATIONS]
+
+
+def groups_of(config: pytest.Config) -> Groups:
+    """Return the groups that a session's tests fall into."""
+    known = configurations(config)
+    return Groups([*(c.id for c in known), *(c.source.id for c in known)])
 
 
 def supply_of(config: pytest.Config) -> Supply:

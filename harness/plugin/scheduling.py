@@ -15,8 +15,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-from harness.matrix.groups import Groups
-from harness.plugin.options import configurations
+from harness.plugin.options import groups_of
 
 
 class Distributor:
@@ -79,12 +78,6 @@ class ByConfiguration(LoadScopeScheduling):
         """Drop finished work, which xdist would count again after each test."""
         work = self.assigned_work.get(node, {})
         self.assigned_work[node] = {s: unit for s, unit in work.items() if not all(unit.values())}
-
-
-def groups_of(config: pytest.Config) -> Groups:
-    """Return the groups that a session's tests fall into."""
-    known = configurations(config)
-    return Groups([*(c.id for c in known), *(c.source.id for c in known)])
 
 
 def _group_in(scope: str) -> str:
