@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Structures that programs and the kernel hand one another, field by field, for each table.
+
+Source: arch/x86/include/uapi/asm/stat.h, include/uapi/asm-generic/{fcntl,siginfo,statfs}.h,
+include/uapi/linux/{sysinfo,timex}.h; for 32-bit programs of a 64-bit kernel include/linux/compat.h,
+time32.h and arch/x86/include/asm/compat.h, which say what i386 says (6.1).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the fields of a structure are.
+
+    Attributes:
+        pattern: widths and gaps of the fields in their order, as the module `struct` spells them.
+        names: what the fields are called.
+    """
+
+    pattern: str
+    names: tuple[str, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """How long the structure is."""
+        return struct.calcsize(self.pattern)
+
+    def decode(self, memory: bytes) -> dict[str, int]:
+        """Return every field's value, from memory that begins with the structure."""
+        return dict(zip(self.names, struct.unpack_from(self.pattern, memory), strict=True))
+
+    def encode(self, **values: int) -> bytes:
+        """Return the structure with these values, and zeros where none is given."""
+        return struct.pack(self.pattern, *(values.get(name, 0) for name in self.names))
+
+
+def _layout(pattern: str, names: str) -> Layout:
+    return Layout("<" + pattern.replace(" ", ""), tuple(names.split()))
+
+
+_TIMES = "atime atime_ns mtime mtime_ns ctime ctime_ns"
+
+STAT = {
+    "x86_64": _layout(
+        "QQQ III4x Qqqq 6Q 24x",
+        f"dev ino nlink mode uid gid rdev size block_bytes blocks {_TIMES}",
+    ),
+    "i386": _layout(
+        "Q4xI IIII Q4x qIQ 6I Q",
+        f"dev low_ino mode nlink uid gid rdev size block_bytes blocks {_TIMES} ino",
+    ),
+}
+"""What fstat fills in, and fstat64 of the i386 table."""
+
+NARROW_STAT = _layout(
+    "II HHHH I II I 6I 8x", f"dev ino mode nlink uid gid rdev size block_bytes blocks {_TIMES}"
+)
+"""What fstat of the i386 table fills in."""
+
+FLOCK = {
+    "x86_64": _layout("hh4x qq i4x", "type whence start length pid"),
+    "i386": _layout("hh qq i", "type whence start length pid"),
+}
+"""What fcntl takes, and fcntl64 of the i386 table."""
+
+NARROW_FLOCK = _layout("hh ii i", "type whence start length pid")
+"""What fcntl of the i386 table takes."""
+
+STATFS = {
+    "x86_64": _layout(
+        "qq QQQQQ ii qqq 32x",
+        "type block_bytes blocks free available files free_files id id_high name_bytes "
+        "fragment_bytes flags",
+    ),
+    "i386": _layout(
+        "II QQQQQ ii III 16x",
+        "type block_bytes blocks free available files free_files id id_high name_bytes "
+        "fragment_bytes flags",
+    ),
+}
+"""What fstatfs fills in, and fstatfs64 of the i386 table."""
+
+SYSINFO = {
+    "x86_64": _layout(
+        "q 3Q QQQQ QQ H6x QQ I4x",
+        "uptime load_1 load_5 load_15 total free shared buffers total_swap free_swap processes "
+        "total_high free_high unit",
+    ),
+    "i386": _layout(
+        "i 3I IIII II H2x II I 8x",
+        "uptime load_1 load_5 load_15 total free shared buffers total_swap free_swap processes "
+        "total_high free_high unit",
+    ),
+}

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who a process is: each of its numbers is told by its own call, and changed by its own.
+
+Source: kernel/sys.c __sys_setreuid, __sys_setresuid, __sys_setfsuid; kernel/uid16.c;
+kernel/groups.c (6.1).
+"""
+
+from errno import EINVAL, EPERM
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.arch import I386
+
+pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+
+REAL, EFFECTIVE, SAVED = 1001, 1002, 1003
+FILE_SYSTEM = 1004
+KINDS = ("uid", "gid")
+LARGE, NOBODY = 70_000, 65_534
+"""An id that 16 bits do not hold, and what is told in its place."""
+
+
+@pytest.fixture(params=["wide", "narrow"])
+def suffix(request, entry):
+    """Give what the names of calls about ids of 32 and of 16 bits end with."""
+    if request.param == "wide":
+        return "32" if entry.table is I386 else ""
+    if entry.table is not I386:
+        pytest.skip("64-bit calls know no ids of 16 bits")
+    return ""
+
+
+def id_bytes(entry, suffix):
+    return 2 if entry.table is I386 and not suffix else 4
+
+
+def told(guest, entry, kind, suffix):
+    """Return the real, effective and saved id of a process."""
+    size = id_bytes(entry, suffix)
+    said = guest.call(entry, f"getres{kind}{suffix}", *[Buffer(size)] * 3)
+    assert said.value == 0
+    return tuple(int.from_bytes(memory, "little") for memory in said.memory)
+
+
+@pytest.mark.claim(58)
+def test_each_id_is_told_by_its_own_call(guest, entry, suffix):
+    ids = {"gid": (2001, 2002, 2003), "uid": (REAL, EFFECTIVE, SAVED)}
+    for kind, three in ids.items():
+        assert guest.call(entry, f"setres{kind}{suffix}", *three).value == 0
+    assert {kind: told(guest, entry, kind, suffix) for kind in ids} == ids
+    names = [f"get{which}{kind}" for kind in KINDS for which in ("", "e")]
+    said = {name: guest.call(entry, name + suffix).value for name in names}
+    assert said == {"getuid": REAL, "geteuid": EFFECTIVE, "getgid": 2001, "getegid": 2002}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_call_changes_the_ids_that_it_is_about(guest, entry, suffix, kind):
+    steps = {
+        (f"setres{kind}", -1, -1, 7): (0, 0, 7),
+        (f"setres{kind}", 6, -1, -1): (6, 0, 7),
+        (f"setre{kind}", 5, -1): (5, 0, 0),
+        (f"set{kind}", 9): (9, 9, 9),
+    }
+    seen = {}
+    for name, *ids in steps:
+        assert guest.call(entry, name + suffix, *ids).value == 0, name
+        seen[name, *ids] = told(guest, entry, kind, suffix)
+    assert seen == steps
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_privilege_ids_are_taken_from_those_one_has(guest, entry, suffix, kind):
+    assert guest.call(entry, f"setres{kind}{suffix}", REAL, EFFECTIVE, SAVED).value == 0
+    assert guest.call(entry, f"setresuid{suffix}", REAL, EFFECTIVE, SAVED).value == 0
+    calls = {
+        (f"set{kind}", FILE_SYSTEM): -EPERM,
+        (f"setre{kind}", SAVED, -1): -EPERM,
+        (f"setres{kind}", FILE_SYSTEM, -1, -1): -EPERM,
+        (f"setres{kind}", -1, SAVED, REAL): 0,
+        (f"set{kind}", REAL): 0,
+        ("setgroups", 0, 0): -EPERM,
+    }
+    seen = [guest.call(entry, name + suffix, *rest).value for name, *rest in calls]
+    assert dict(zip(calls, seen, strict=True)) == calls
+    assert told(guest, entry, kind, suffix) == (REAL, REAL, REAL)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_id_for_files_is_changed_alone_and_the_old_one_told(guest, entry, suffix, kind):
+    said = [guest.call(entry, f"setfs{kind}{suffix}", one).value for one in (FILE_SYSTEM, -1, 0)]
+    assert said == [0, FILE_SYSTEM, FILE_SYSTEM]
+    assert told(guest, entry, kind, suffix) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_groups_are_told_as_they_were_set(guest, entry, suffix, count):
+    size, groups = id_bytes(entry, suffix), (5, 6, 7)[:count]
+    given = b"".join(one.to_bytes(size, "little") for one in groups)
+    assert guest.call(entry, f"setgroups{suffix}", count, given).value == 0
+    assert guest.call(entry, f"getgroups{suffix}", 0, 0).value == count
+    said = guest.call(entry, f"getgroups{suffix}", 3, Buffer(4 * size))
+    assert said.value == count
+    assert said.memory == (given + b"\xa5" * (4 * size - len(given)),)
+
+
+def test_groups_that_do_not_fit_are_not_told(guest, entry, suffix):
+    calls = (
+        (f"setgroups{suffix}", 3, bytes(12)),
+        (f"getgroups{suffix}", 2, Buffer(12)),
+        (f"getgroups{suffix}", -1, Buffer(12)),
+        (f"setgroups{suffix}", 65537, bytes(12)),
+    )
+    said = guest.series(entry, calls)
+    assert [one.value for one in said] == [0, -EINVAL, -EINVAL, -EINVAL]
+    assert {one.memory for one in said} == {(), (b"\xa5" * 12,)}
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_a_group_too_large_for_16_bits_is_shown_as_nobodys(guest, entry):
+    assert guest.call(entry, "setgroups32", 1, LARGE.to_bytes(4, "little")).value == 0
+    said = guest.call(entry, "getgroups", 1, Buffer(4))
+    assert said.memory == (NOBODY.to_bytes(2, "little") + b"\xa5" * 2,)
+
+
+def test_the_leader_of_a_session_has_its_number_and_its_groups(guest, entry):
+    own = guest.call(entry, "getpid").value
+    names = ("gettid", "getpgrp", "getpgid", "getsid", "getppid", "setsid", "setpgid")
+    expected = [own, own, own, own, 1, -EPERM, -EPERM]
+    said = guest.series(entry, [(name, 0, 0) for name in names])
+    assert dict(zip(names, (one.value for one in said), strict=True)) == dict(
+        zip(names, expected, strict=True)
+    )

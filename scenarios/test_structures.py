@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel writes into structures: every field, where that table's programs look for it.
+
+32-bit programs have structures of their own, for which a 64-bit kernel has functions of their own.
+
+Source: fs/stat.c cp_new_stat, cp_new_stat64, cp_compat_stat; arch/x86/kernel/sys_ia32.c
+cp_stat64; fs/fcntl.c; fs/locks.c; fs/statfs.c; kernel/sys.c do_sysinfo, setrlimit (6.1).
+"""
+
+from errno import EINVAL, EOVERFLOW
+from os import O_CREAT, O_RDWR
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.agent.structures import (
+    FLOCK,
+    NARROW_FLOCK,
+    NARROW_STAT,
+    STAT,
+    STATFS,
+    SYSINFO,
+)
+from harness.arch import I386
+from harness.landscape import ARENA
+
+pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+
+PATH, DEVICE_PATH = b"/described\0", b"/device\0"
+AT_HERE = -100
+O_LARGEFILE = 0o100000
+LARGE = 5 << 32 | 0x8765_4321
+NARROW_MOST = 0x7FFF_FFFF
+FILE = 0o100000
+CHARACTER_DEVICE = 0o020000
+DEVICE = 0x2345_61AB
+"""Minor 0x234AB around major 0x561. Source: include/linux/kdev_t.h new_encode_dev (6.1)."""
+TIMES = {"atime": 1_000_000_007, "atime_ns": 123_456_789, "mtime": 86_401, "mtime_ns": 999_999_999}
+UID, GID = 70_001, 70_002
+SAYS = {
+    "mode": FILE | 0o2751,
+    "nlink": 2,
+    "uid": UID,
+    "gid": GID,
+    "rdev": 0,
+    "block_bytes": 4096,
+    "blocks": 0,
+    **TIMES,
+}
+
+
+def stat_calls(entry, fd):
+    """Return each way to have a file described: all but the structure's address, and its layout."""
+    if entry.table is not I386:
+        names, layout = ("fstat", "stat", "lstat", "newfstatat"), STAT["x86_64"]
+    else:
+        names, layout = ("fstat64", "stat64", "lstat64", "fstatat64"), STAT["i386"]
+    calls = [(names[0], fd), (names[1], PATH), (names[2], PATH), (names[3], AT_HERE, PATH)]
+    return [(call, layout) for call in calls]
+
+
+def narrow_stat_calls(fd):
+    return [(call, NARROW_STAT) for call in (("fstat", fd), ("stat", PATH), ("lstat", PATH))]
+
+
+def untrue(guest, entry, calls, truth):
+    """Return what calls say of a file that is not so: call, field, what it says and what is so."""
+    wrong = []
+    for (name, *where), layout in calls:
+        said = guest.call(entry, name, *where, Buffer(layout.size_bytes + 8), 0)
+        assert said.value == 0, said
+        assert said.memory[0][layout.size_bytes :] == b"\xa5" * 8, f"{name} writes past its end"
+        seen = layout.decode(said.memory[0])
+        wrong += [
+            (name, key, seen[key], is_so) for key, is_so in truth.items() if seen[key] != is_so
+        ]
+    return wrong
+
+
+def make_file(guest, entry, size):
+    """Return a descriptor of a file that has a size, owners, times and two names."""
+    fd = guest.call(entry, "open", PATH, O_RDWR | O_CREAT | O_LARGEFILE, 0).value
+    wide, suffix = ("32", "64") if entry.table is I386 else ("", "")
+    halves = (size & 0xFFFF_FFFF, size >> 32) if suffix else (size,)
+    calls = (
+        (f"fchown{wide}", fd, UID, GID),
+        ("fchmod", fd, 0o2751),
+        ("link", PATH, b"/described again\0"),
+        (f"ftruncate{suffix}", fd, *halves),
+        ("utimensat", AT_HERE, PATH, entry.table.words(*TIMES.values()), 0),
+    )
+    assert [str(one) for one in guest.series(entry, calls) if one.value] == []
+    return fd
+
+
+def test_each_call_says_of_a_file_what_is_true(guest, entry):
+    calls = stat_calls(entry, make_file(guest, entry, LARGE))
+    assert untrue(guest, entry, calls, SAYS | {"size": LARGE}) == []
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_the_older_calls_say_the_same_with_ids_of_16_bits(guest, entry):
+    calls = narrow_stat_calls(make_file(guest, entry, NARROW_MOST))
+    narrow = {"size": NARROW_MOST, "uid": 65534, "gid": 65534}
+    assert untrue(guest, entry, calls, SAYS | narrow) == []
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_the_older_calls_do_not_describe_a_file_past_2_gib(guest, entry):
+    fd = make_file(guest, entry, NARROW_MOST + 1)
+    said = guest.series(entry, [(*call, Buffer(64)) for call, _ in narrow_stat_calls(fd)])
+    assert [one.errno for one in said] == [EOVERFLOW] * 3
+    assert {one.memory for one in said} == {(b"\xa5" * 64,)}
+
+
+def test_every_call_finds_the_same_number_of_a_file(guest, entry):
+    fd, numbers = make_file(guest, entry, 0), set()
+    narrow = narrow_stat_calls(fd) if entry.table is I386 else []
+    for (name, *where), layout in stat_calls(entry, fd) + narrow:
+        said = guest.call(entry, name, *where, Buffer(layout.size_bytes), 0)
+        seen = layout.decode(said.memory[0])
+        numbers.add((seen["ino"], seen["ctime"], seen["ctime_ns"]))
+    assert len(numbers) == 1
+    assert min(numbers.pop()) > 0
+
+
+def test_the_number_of_a_device_is_told_whole(guest, entry):
+    made = guest.call(entry, "mknod", DEVICE_PATH, CHARACTER_DEVICE | 0o600, DEVICE)
+    assert made.value == 0
+    name, layout = ("stat64", STAT["i386"]) if entry.table is I386 else ("stat", STAT["x86_64"])
+    said = guest.call(entry, name, DEVICE_PATH, Buffer(layout.size_bytes))
+    assert hex(layout.decode(said.memory[0])["rdev"]) == hex(DEVICE)
+
+
+def test_a_file_system_is_described(guest, entry):
+    layout = STATFS[entry.table.name]
+    wide = entry.table is I386
+    fd = guest.call(entry, "open", b"/proc\0", 0).value
+    room = Buffer(layout.size_bytes + 8)
+    size = (layout.size_bytes,) if wide else ()
+    names = ("statfs64", "fstatfs64") if wide else ("statfs", "fstatfs")
+    said = [
+        guest.call(entry, names[n], where, *size, room) for n, where in ((0, b"/proc\0"), (1, fd))
+    ]
+    expected = {"type": 0x9FA0, "block_bytes": 4096, "fragment_bytes": 4096, "name_bytes": 255}
+    for one in said:
+        found = layout.decode(one.memory[0])
+        assert {name: found[name] for name in expected} == expected, one
+        assert one.memory[0][layout.size_bytes :] == b"\xa5" * 8
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_statfs64_wants_the_size_of_its_structure(guest, entry):
+    size = STATFS["i386"].size_bytes
+    calls = [("statfs64", b"/\0", n, Buffer(size + 8)) for n in (size - 1, size, size + 1, 0)]
+    assert [one.errno for one in guest.series(entry, calls)] == [EINVAL, None, EINVAL, EINVAL]
+
+
+GET_LOCK, SET_OPEN_FILE, GET_OPEN_FILE = 5, 37, 36
+WRITE_LOCK = 1
+SCRATCH = ARENA.start + 0x8000
+
+
+def locked(guest, entry, start, length):
+    """Lock part of a file, and return another descriptor of it."""
+    first, second = (
+        guest.call(entry, "open", PATH, O_RDWR | O_CREAT | O_LARGEFILE, 0).value for _ in range(2)
+    )
+    lock = FLOCK[entry.table.name].encode(type=WRITE_LOCK, start=start, length=length)
+    name = "fcntl64" if entry.table is I386 else "fcntl"
+    assert guest.call(entry, name, first, SET_OPEN_FILE, lock).value == 0
+    return name, second
+
+
+def find_lock(guest, entry, fd, way):
+    """Ask for what is in the way of a lock of the whole file; return errno and the structure."""
+    name, request, layout = way
+    guest.write(entry.abi, SCRATCH, layout.encode(type=WRITE_LOCK) + b"\xa5" * 8)
+    said = guest.call(entry, name, fd, request, SCRATCH)
+    memory = guest.read(entry.abi, SCRATCH, layout.size_bytes + 8)
+    assert memory[layout.size_bytes :] == b"\xa5" * 8
+    return said.errno, layout.decode(memory)
+
+
+@pytest.mark.parametrize(("start", "length"), [(LARGE, LARGE + 1), (7, 1), (0, 0)])
+def test_a_lock_is_told_as_it_was_taken(guest, entry, start, length):
+    name, fd = locked(guest, entry, start, length)
+    errno, seen = find_lock(guest, entry, fd, (name, GET_OPEN_FILE, FLOCK[entry.table.name]))
+    assert errno is None
+    assert seen == {"type": WRITE_LOCK, "whence": 0, "start": start, "length": length, "pid": -1}
+
+
+@pytest.mark.entries("int80", "int80_64")
+@pytest.mark.parametrize("start", [NARROW_MOST - 1, NARROW_MOST, NARROW_MOST + 1])
+def test_the_older_fcntl_tells_a_lock_below_2_gib(guest, entry, start):
+    _, fd = locked(guest, entry, start, 1)
+    errno, seen = find_lock(guest, entry, fd, ("fcntl", GET_LOCK, NARROW_FLOCK))
+    if start > NARROW_MOST:
+        assert errno == EOVERFLOW
+    else:
+        expected = {"type": WRITE_LOCK, "whence": 0, "start": start, "length": 1, "pid": -1}
+        assert (errno, seen) == (None, expected)
+
+
+RLIM_FILES, RLIM_STACK, LIMITS = 7, 3, 16
+INFINITY = (1 << 64) - 1
+
+
+def limits_by_prlimit(guest, entry, which):
+    memory = guest.call(entry, "prlimit64", 0, which, 0, Buffer(16)).memory[0]
+    return int.from_bytes(memory[:8], "little"), int.from_bytes(memory[8:], "little")
+
+
+def test_limits_are_told_as_they_were_set(guest, entry):
+    infinity = entry.table.mask
+    tell = "ugetrlimit" if entry.table is I386 else "getrlimit"
+    values = ((123, 456), (0, infinity - 1), (1000, infinity - 1), (0x7FFF_FFFF, 0x8000_0000))
+    for soft, hard in values:
+        guest.renew()
+        assert guest.call(entry, "setrlimit", RLIM_STACK, entry.table.words(soft, hard)).value == 0
+        said = guest.call(entry, tell, RLIM_STACK, Buffer(2 * entry.table.word_bytes))
+        assert said.memory == (entry.table.words(soft, hard),)
+        assert limits_by_prlimit(guest, entry, RLIM_STACK) == (soft, hard)
+
+
+def test_no_limit_is_told_as_the_largest_number(guest, entry):
+    infinity = entry.table.mask
+    tell = "ugetrlimit" if entry.table is I386 else "getrlimit"
+    given = entry.table.words(infinity, infinity)
+    assert guest.call(entry, "setrlimit", RLIM_STACK, given).value == 0
+    assert limits_by_prlimit(guest, entry, RLIM_STACK) == (INFINITY, INFINITY)
+    said = guest.call(entry, tell, RLIM_STACK, Buffer(2 * entry.table.word_bytes))
+    assert said.memory == (given,)
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_the_older_getrlimit_tells_no_more_than_31_bits(guest, entry):
+    for hard, expected in ((0x7FFF_FFFE, 0x7FFF_FFFE), (0x8000_0000, NARROW_MOST)):
+        guest.renew()
+        assert guest.call(entry, "setrlimit", RLIM_STACK, entry.table.words(5, hard)).value == 0
+        said = guest.call(entry, "getrlimit", RLIM_STACK, Buffer(8))
+        assert said.memory == (entry.table.words(5, expected),)
+
+
+def test_there_are_16_limits_and_none_above_its_own_maximum(guest, entry):
+    calls = [("prlimit64", 0, which, 0, Buffer(16)) for which in (LIMITS - 1, LIMITS, -1)]
+    calls += [("setrlimit", which, entry.table.words(0, 1)) for which in (LIMITS - 1, LIMITS, -1)]
+    calls += [("setrlimit", RLIM_FILES, entry.table.words(*two)) for two in ((5, 5), (6, 5))]
+    seen = [one.errno for one in guest.series(entry, calls)]
+    assert seen == [None, EINVAL, EINVAL] * 2 + [None, EINVAL]
+
+
+def test_the_system_is_described(guest, entry):
+    layout = SYSINFO[entry.table.name]
+    said = guest.call(entry, "sysinfo", Buffer(layout.size_bytes + 8))
+    assert said.memory[0][layout.size_bytes :] == b"\xa5" * 8
+    seen = layout.decode(said.memory[0])
+    lines = (line.split() for line in guest.read_file("/proc/meminfo").decode().splitlines())
+    kib = {words[0].rstrip(":"): int(words[1]) for words in lines}
+    assert seen["total"] * seen["unit"] == kib["MemTotal"] << 10
+    assert 0 < seen["free"] < seen["total"]
+    assert (seen["total_swap"], seen["free_swap"]) == (0, 0)
+    assert 0 < seen["processes"] < 1000
+    assert 0 < seen["uptime"] < 86_400
+    assert seen["total_high"] * seen["unit"] == kib.get("HighTotal", 0) << 10
