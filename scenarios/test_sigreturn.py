@@ -20,6 +20,7 @@ from harness.agent.signals import (
     deliver_all,
     frame_kinds,
 )
+from harness.agent.structures import ALTERNATE_STACK
 from harness.arch import ARCH_I386, I386
 from harness.landscape import HOLE
 from harness.wire import SEGMENTS
@@ -200,6 +201,19 @@ def test_any_stack_pointer_is_taken(guest, entry):
 def test_the_mask_in_the_frame_is_taken_but_for_kill_and_stop(guest, entry):
     said = deliver(guest, entry, Change("mask", ALL))
     assert said["mask_after"] == ALL & ~KILL_AND_STOP
+
+
+@pytest.mark.entries(*PLAIN)
+@pytest.mark.parametrize("changed", [0, 0x1000], ids=["as it was", "changed"])
+def test_the_alternate_stack_is_what_the_frame_says(guest, entry, changed):
+    """The handler has set another one meanwhile."""
+    asked, layout = Sending(alternate_bytes=8192), ALTERNATE_STACK[entry.abi.name]
+    changes = (Change("ss_sp", HOLE + changed), Change("ss_size", 0x3000)) if changed else ()
+    said = deliver(guest, entry, *changes, how=asked)
+    assert said["set_inside"] == 0
+    seen = layout.decode(said.memory("stack_after", layout.size_bytes))
+    start, size = (HOLE + changed, 0x3000) if changed else (said["alternate"], 8192)
+    assert seen == {"start": start, "flags": 0, "size": size}
 
 
 @pytest.mark.entries("int80")

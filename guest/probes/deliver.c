@@ -64,7 +64,7 @@ static u8 user_stack[ALT_BYTES] __attribute__((aligned(64)));
 static u8 alternate[2 * ALT_BYTES] __attribute__((aligned(64)));
 static u8 around[BELOW + ABOVE];
 static u64 mask_inside, mask_after;
-static struct stack stack_inside;
+static struct stack stack_inside, stack_after;
 static long set_inside;
 static uptr handler_after;
 static u8 *hole;
@@ -142,6 +142,7 @@ static void report_all(u32 number)
 	report_numbered(number, "mask_inside", &mask_inside, sizeof(mask_inside));
 	report_numbered(number, "mask_after", &mask_after, sizeof(mask_after));
 	report_numbered(number, "stack_inside", &stack_inside, sizeof(stack_inside));
+	report_numbered(number, "stack_after", &stack_after, sizeof(stack_after));
 	report_numbered(number, "set_inside", &set_inside, sizeof(set_inside));
 	report_numbered(number, "handler_after", &handler_after, sizeof(handler_after));
 	report_numbered(number, "alternate", &alternate_at, sizeof(alternate_at));
@@ -233,6 +234,7 @@ static void run(u32 number)
 	prepare();
 	send((u32)arguments[ENTRY]);
 	sys4(NR_rt_sigprocmask, 0, NULL, &mask_after, 8);
+	sys2(NR_sigaltstack, NULL, &stack_after);
 	sys4(NR_rt_sigaction, arguments[SIGNAL], NULL, &action, 8);
 	handler_after = action.handler;
 	report_all(number);

@@ -96,3 +96,56 @@ SYSINFO = {
         "total_high free_high unit",
     ),
 }
+
+ALTERNATE_STACK = {
+    "x86_64": _layout("Q i4x Q", "start flags size"),
+    "i386": _layout("I i I", "start flags size"),
+}
+"""What sigaltstack takes and tells."""
+
+ACTION = {
+    "x86_64": _layout("Q Q Q Q", "handler flags restorer mask"),
+    "i386": _layout("I I I Q", "handler flags restorer mask"),
+}
+"""What rt_sigaction takes and tells."""
+
+OLD_ACTION = _layout("I I I I", "handler mask flags restorer")
+"""What sigaction of the i386 table takes and tells."""
+
+EVENT = {
+    "x86_64": _layout("Q ii 48x", "value signal how"),
+    "i386": _layout("I ii 52x", "value signal how"),
+}
+"""What timer_create takes."""
+
+_SIGNAL = "signal errno code"
+SIGNAL_BYTES = 128
+SENT = {
+    "x86_64": _layout("iii4x ii", f"{_SIGNAL} pid uid"),
+    "i386": _layout("iii ii", f"{_SIGNAL} pid uid"),
+}
+"""siginfo_t of a signal that was sent."""
+
+QUEUED = {
+    "x86_64": _layout("iii4x ii Q", f"{_SIGNAL} pid uid value"),
+    "i386": _layout("iii ii I", f"{_SIGNAL} pid uid value"),
+}
+"""siginfo_t of a signal that was queued with a value."""
+
+TIMED = {
+    "x86_64": _layout("iii4x ii Q", f"{_SIGNAL} timer overrun value"),
+    "i386": _layout("iii ii I", f"{_SIGNAL} timer overrun value"),
+}
+"""siginfo_t of a timer that ran out."""
+
+ENDED = {
+    "x86_64": _layout("iii4x ii i", f"{_SIGNAL} pid uid status"),
+    "i386": _layout("iii ii i", f"{_SIGNAL} pid uid status"),
+}
+"""siginfo_t of a child that ended, without the times that it took."""
+
+READY = {
+    "x86_64": _layout("iii4x q i", f"{_SIGNAL} band fd"),
+    "i386": _layout("iii i i", f"{_SIGNAL} band fd"),
+}
+"""siginfo_t of a descriptor that can be read."""

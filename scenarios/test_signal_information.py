@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a program is told of a signal, field by field, whatever it was sent by.
+
+Source: kernel/signal.c copy_siginfo_to_user, copy_siginfo_to_external32, do_sigtimedwait;
+kernel/exit.c waitid; kernel/time/posix-timers.c; fs/fcntl.c send_sigio_to_task;
+include/uapi/asm-generic/siginfo.h (6.1).
+"""
+
+import struct
+from errno import EAGAIN, EINVAL, EPERM
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.agent.structures import ENDED, EVENT, QUEUED, READY, SENT, SIGNAL_BYTES, TIMED
+
+pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+
+SIGUSR1, SIGCHLD, FIRST, LAST = 10, 17, 34, 64
+"""Two of the old kind, and of the new kind the first that C libraries leave alone and the last."""
+SI_USER, SI_QUEUE, SI_TIMER, SI_TKILL, CLD_EXITED, POLL_IN = 0, -1, -2, -6, 1, 1
+VALUE = 0x1122_3344_5566_7788
+BLOCK, MONOTONIC = 0, 1
+P_PID, WEXITED = 1, 4
+F_SETFL, F_SETOWN, F_SETSIG, O_ASYNC = 4, 8, 10, 0o20000
+READABLE = 0x41
+
+
+def bits(*signals):
+    return sum(1 << (signal - 1) for signal in signals).to_bytes(8, "little")
+
+
+@pytest.fixture
+def own(guest, entry):
+    """Give the process that asks, which has every signal blocked that is asked about."""
+    blocked = bits(SIGUSR1, SIGCHLD, FIRST, LAST)
+    assert guest.call(entry, "rt_sigprocmask", BLOCK, blocked, 0, 8).value == 0
+    return guest.call(entry, "getpid").value
+
+
+def take(guest, entry, signal, layout):
+    """Wait for a signal, and return what is told of it."""
+    room = Buffer(SIGNAL_BYTES + 8)
+    said = guest.call(entry, "rt_sigtimedwait", bits(signal), room, entry.table.words(1, 0), 8)
+    assert said.value == signal, said
+    (memory,) = said.memory
+    assert memory[layout.size_bytes :] == bytes(SIGNAL_BYTES - layout.size_bytes) + b"\xa5" * 8
+    return layout.decode(memory)
+
+
+@pytest.mark.parametrize("signal", [SIGUSR1, FIRST, LAST])
+def test_a_signal_says_who_sent_it_and_how(guest, entry, own, signal):
+    ways = {("kill", own): SI_USER, ("tkill", own): SI_TKILL, ("tgkill", own, own): SI_TKILL}
+    layout = SENT[entry.table.name]
+    for (name, *whom), code in ways.items():
+        assert guest.call(entry, name, *whom, signal).value == 0
+        seen = take(guest, entry, signal, layout)
+        assert seen == {"signal": signal, "errno": 0, "code": code, "pid": own, "uid": 0}, name
+
+
+@pytest.mark.parametrize("name", ["rt_sigqueueinfo", "rt_tgsigqueueinfo"])
+def test_a_queued_signal_brings_its_value(guest, entry, own, name):
+    layout = QUEUED[entry.table.name]
+    given = {"signal": FIRST, "errno": 7, "code": SI_QUEUE, "pid": 5, "uid": 6}
+    given["value"] = VALUE & entry.table.mask
+    whom = (own,) if name == "rt_sigqueueinfo" else (own, own)
+    information = layout.encode(**given).ljust(SIGNAL_BYTES, b"\0")
+    assert guest.call(entry, name, *whom, FIRST, information).value == 0
+    assert take(guest, entry, FIRST, layout) == given
+
+
+def test_queued_signals_come_by_number_and_then_in_their_order(guest, entry, own):
+    layout = QUEUED[entry.table.name]
+    for signal, value in ((LAST, 1), (FIRST, 2), (LAST, 3), (FIRST, 4)):
+        information = layout.encode(code=SI_QUEUE, value=value).ljust(SIGNAL_BYTES, b"\0")
+        assert guest.call(entry, "rt_sigqueueinfo", own, signal, information).value == 0
+    zero, seen = entry.table.words(0, 0), []
+    for _ in range(4):
+        room = Buffer(SIGNAL_BYTES)
+        said = guest.call(entry, "rt_sigtimedwait", bits(FIRST, LAST), room, zero, 8)
+        seen.append((said.value, layout.decode(said.memory[0])["value"]))
+    assert seen == [(FIRST, 2), (FIRST, 4), (LAST, 1), (LAST, 3)]
+
+
+def test_nobody_elses_signal_can_be_forged(guest, entry, own):
+    layout = QUEUED[entry.table.name]
+    seen = {}
+    for code in (SI_USER, SI_TKILL, SI_QUEUE):
+        information = layout.encode(code=code, pid=1).ljust(SIGNAL_BYTES, b"\0")
+        parents = guest.call(entry, "rt_sigqueueinfo", 1, 0, information).value
+        ones_own = guest.call(entry, "rt_sigqueueinfo", own, 0, information).value
+        seen[code] = (parents, ones_own)
+    assert seen == {SI_USER: (-EPERM, 0), SI_TKILL: (-EPERM, 0), SI_QUEUE: (0, 0)}
+
+
+@pytest.mark.usefixtures("own")
+def test_waiting_for_a_signal_ends_with_its_time(guest, entry):
+    second = 1_000_000_000
+    usr1 = bits(SIGUSR1)
+    cases = {
+        (0, 0, 8): EAGAIN,
+        (0, 1, 8): EAGAIN,
+        (0, second, 8): EINVAL,
+        (-1, 0, 8): EINVAL,
+        (0, -1, 8): EINVAL,
+        (0, 0, 4): EINVAL,
+        (0, 0, 16): EINVAL,
+    }
+    calls = [("rt_sigtimedwait", usr1, 0, entry.table.words(*time), size) for *time, size in cases]
+    seen = [one.errno for one in guest.series(entry, calls)]
+    assert dict(zip(cases, seen, strict=True)) == cases
+
+
+@pytest.mark.usefixtures("own")
+def test_a_timer_that_runs_out_brings_its_number_and_value(guest, entry):
+    value = VALUE & entry.table.mask
+    event = EVENT[entry.table.name].encode(value=value, signal=FIRST)
+    made = [guest.call(entry, "timer_create", MONOTONIC, event, Buffer(4)) for _ in range(2)]
+    number = int.from_bytes(made[1].memory[0], "little")
+    soon = entry.table.words(0, 0, 0, 1)
+    assert guest.call(entry, "timer_settime", number, 0, soon, 0).value == 0
+    seen = take(guest, entry, FIRST, TIMED[entry.table.name])
+    sent = {"signal": FIRST, "errno": 0, "code": SI_TIMER}
+    assert seen == {**sent, "timer": number, "overrun": 0, "value": value}
+
+
+def test_a_descriptor_that_can_be_read_names_itself(guest, entry, own):
+    reading, writing = struct.unpack("<II", guest.call(entry, "pipe", Buffer(8)).memory[0])
+    calls = [
+        ("fcntl", reading, F_SETSIG, LAST),
+        ("fcntl", reading, F_SETOWN, own),
+        ("fcntl", reading, F_SETFL, O_ASYNC),
+    ]
+    assert [one.value for one in guest.series(entry, calls)] == [0, 0, 0]
+    assert guest.call(entry, "write", writing, b"x", 1).value == 1
+    seen = take(guest, entry, LAST, READY[entry.table.name])
+    sent = {"signal": LAST, "errno": 0, "code": POLL_IN}
+    assert seen == {**sent, "band": READABLE, "fd": reading}
+
+
+@pytest.mark.usefixtures("own")
+def test_the_end_of_a_child_is_told_to_its_parent(guest, entry):
+    layout = ENDED[entry.table.name]
+    first, second = (guest.call(entry, "fork").value for _ in range(2))
+    known = guest.call(entry, "wait4", first, Buffer(8), 0, 0)
+    status = int.from_bytes(known.memory[0][:4], "little")
+    said = guest.call(entry, "waitid", P_PID, second, Buffer(layout.size_bytes + 8), WEXITED, 0)
+    assert (known.value, said.value) == (first, 0)
+    assert known.memory[0][4:] + said.memory[0][layout.size_bytes :] == b"\xa5" * 12
+    ended = {"signal": SIGCHLD, "errno": 0, "code": CLD_EXITED, "pid": second, "uid": 0}
+    assert layout.decode(said.memory[0]) == {**ended, "status": status >> 8}
+    assert status & 0x7F == 0
+
+
+def test_a_signal_can_be_read_from_a_descriptor(guest, entry, own):
+    """Its structure is the same for every table: include/uapi/linux/signalfd.h (6.1)."""
+    value = VALUE & 0x7FFF_FFFF
+    fd = guest.call(entry, "signalfd4", -1, bits(FIRST), 8, 0).value
+    information = QUEUED[entry.table.name].encode(code=SI_QUEUE, pid=5, uid=6, value=value)
+    information = information.ljust(SIGNAL_BYTES, b"\0")
+    assert guest.call(entry, "rt_sigqueueinfo", own, FIRST, information).value == 0
+    said = guest.call(entry, "read", fd, Buffer(SIGNAL_BYTES), SIGNAL_BYTES)
+    assert said.value == SIGNAL_BYTES
+    expected = struct.pack("<IiiII24xiQ", FIRST, 0, SI_QUEUE, 5, 6, value, value)
+    assert said.memory == (expected.ljust(SIGNAL_BYTES, b"\0"),)
