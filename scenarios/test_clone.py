@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What clone gives to the child alone: its stack, its thread-local storage, its end's signal.
+
+Source: arch/x86/kernel/process.c copy_thread, set_new_tls; arch/x86/kernel/tls.c; kernel/fork.c
+kernel_clone (6.1).
+"""
+
+import contextlib
+import struct
+
+import pytest
+
+from harness.agent.ptrace import Option, Status
+from harness.agent.puppet import start_puppet
+from harness.arch import ARCH_I386, I386
+
+pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+
+SIGCHLD, SIGTRAP, EVENT_FORK = 17, 5, 1
+CLONE_SETTLS = 0x8_0000
+GET_FS = 0x1003
+BASE = 0x1234_5000
+LIMIT, USABLE_PAGES, EMPTY = 0xFFFFF, 0x51, 0x28
+
+
+@contextlib.contextmanager
+def cloned(puppet, entry, flags, stack=0, tls=0):
+    """Have a process clone itself; give the child, which has not run yet, and end it after."""
+    tail = (tls, 0) if entry.table is I386 else (0, tls)
+    puppet.prepare(entry, "clone", flags | SIGCHLD, stack, 0, *tail)
+    assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
+    child = puppet.follow(puppet.event_message())
+    assert child.wait().is_stop
+    yield child
+    child.kill()
+
+
+@pytest.fixture
+def puppet(guest, entry):
+    """Give a process whose children are stopped before they run."""
+    options = Option.TRACEFORK | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as puppet:
+        yield puppet
+
+
+def test_a_child_starts_on_the_stack_that_it_is_given(puppet, entry):
+    stack = puppet.strings.stage + 0x9000
+    with cloned(puppet, entry, 0, stack) as child:
+        childs, own = child.registers(), puppet.registers()
+        assert hex(childs["sp"]) == hex(stack)
+        assert own["sp"] != stack
+        assert childs["ax"] == 0
+        general = ("bx", "cx", "dx", "si", "di", "bp", "ip", "flags")
+        assert {name: childs[name] for name in general} == {name: own[name] for name in general}
+
+
+def test_a_child_without_a_stack_of_its_own_starts_on_its_parents(puppet, entry):
+    with cloned(puppet, entry, 0) as child:
+        assert child.registers()["sp"] == puppet.registers()["sp"]
+
+
+def thread_local(process, entry, number):
+    """Return base, limit and flags of a thread-local entry of a process."""
+    at = process.strings.stage + 0x1800
+    process.write(at, struct.pack("<IIII", number, 0, 0, 0))
+    assert process.call(entry, "get_thread_area", at) == 0
+    return struct.unpack("<III", process.read(at + 4, 12))
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_a_thread_local_entry_is_the_childs_alone(guest, puppet, entry):
+    number = 6 if guest.identity.arch is ARCH_I386 else 12
+    at = puppet.strings.stage + 0x1000
+    puppet.write(at, struct.pack("<IIII", number, BASE, LIMIT, USABLE_PAGES))
+    with cloned(puppet, entry, CLONE_SETTLS, tls=at) as child:
+        child.resume()
+        puppet.resume()
+        assert thread_local(child, entry, number) == (BASE, LIMIT, USABLE_PAGES)
+        assert thread_local(puppet, entry, number) == (0, 0, EMPTY)
+
+
+@pytest.mark.entries("syscall")
+def test_a_base_of_fs_is_the_childs_alone(puppet, entry):
+    with cloned(puppet, entry, CLONE_SETTLS, tls=BASE) as child:
+        bases = [process.registers()["fs_base"] for process in (child, puppet)]
+        assert bases == [BASE, 0]
+        child.resume()
+        at = child.strings.stage + 0x1800
+        assert child.call(entry, "arch_prctl", GET_FS, at) == 0
+        assert int.from_bytes(child.read(at, 8), "little") == BASE
