@@ -6,6 +6,7 @@ Each test is named after the bug; its docstring says what was wrong.
 Source: the CVE list; the fixes named in each docstring.
 """
 
+import struct
 from errno import EINVAL
 
 import pytest
@@ -28,7 +29,7 @@ LDT_SELECTOR = 0x7
 NOT_PRESENT, IN_PAGES = 0x20, 0x10
 SOFTWARE_RESERVED, XSTATE_SIZE = 464, 16
 LEAST_XSTATE_BYTES, XCOMP_BV = 576, 520
-MAGIC2 = 0x4650_5845
+MAGIC1, MAGIC2 = 0x4650_5853, 0x4650_5845
 """Source: arch/x86/include/uapi/asm/sigcontext.h struct _fpx_sw_bytes, 6.1."""
 INITIAL_X87 = b"\x7f\x03"
 WITH_XSAVE = pytest.mark.machine(cpu="EPYC")
@@ -150,3 +151,17 @@ def test_avx_state_is_in_the_frame_and_comes_back(guest, entry):
         assert one.first.state[start:][upper] == before, f"in the frame: {name}"
         assert one.memory("fpu_after", 832)[upper] == before, f"afterwards: {name}"
         assert one.first.fpu[upper] == bytes(len(before)), f"in the handler: {name}"
+
+
+@pytest.mark.entries("int80", "syscall")
+@WITH_XSAVE
+def test_the_frame_says_what_state_it_has_and_where_it_ends(guest, entry):
+    """Programs find their way by it: struct _fpx_sw_bytes, and a number behind the state."""
+    legacy = 112 if entry.abi is I386 else 0
+    for name, one in in_each_frame(guest, entry).items():
+        magic, whole, features, size = struct.unpack_from(
+            "<IIQI", one.first.state, legacy + SOFTWARE_RESERVED
+        )
+        assert (hex(magic), features & 7) == (hex(MAGIC1), 7), name
+        assert whole == legacy + size + 4, name
+        assert one.first.state[legacy + size :][:4] == MAGIC2.to_bytes(4, "little"), name

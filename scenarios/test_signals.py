@@ -6,6 +6,7 @@ Each question is put to every kind of frame: i386 has one with siginfo_t and an 
 Source: arch/x86/kernel/signal.c, signal_32.c, signal_64.c, fpu/signal.c (6.1).
 """
 
+import struct
 from errno import ENOMEM, EPERM
 
 import pytest
@@ -24,6 +25,7 @@ from harness.agent.signals import (
     deliver_all,
     frame_kinds,
 )
+from harness.agent.structures import ALTERNATE_STACK
 from harness.agent.vdso import read_vdso
 from harness.arch import I386
 from harness.landscape import ARENA, HOLE
@@ -82,6 +84,18 @@ def contents(fxsave, abi):
     """Return control, status and data of an image; TCG keeps no instruction pointers in it."""
     x87 = b"".join(fxsave[32 + 16 * n : 42 + 16 * n] for n in range(8))
     return fxsave[:5] + fxsave[24:28] + x87 + fxsave[160 : 288 if abi is I386 else 416]
+
+
+def tag_word(fxsave):
+    """Return two bits for each register: valid, zero, special or empty."""
+    top, full, tags = fxsave[3] >> 3 & 7, fxsave[4], 0
+    for number in range(8):
+        at = 32 + 16 * ((number - top) & 7)
+        digits, exponent = struct.unpack_from("<QH", fxsave, at)
+        normal = exponent & 0x7FFF not in (0, 0x7FFF) and digits >> 63
+        tag = 0 if normal else 1 if digits == exponent & 0x7FFF == 0 else 2
+        tags |= (tag if full >> number & 1 else 3) << 2 * number
+    return tags
 
 
 def saved_mask(frame):
@@ -304,6 +318,19 @@ def test_x87_and_sse_state_is_in_the_frame_and_comes_back(guest, entry):
         assert contents(one.memory("fpu_after", 512), entry.abi) == before, f"afterwards: {kind}"
 
 
+@pytest.mark.entries("int80")
+def test_the_frame_has_x87_state_in_its_older_form_too(guest, entry):
+    for kind, one in in_each_frame(guest, entry).items():
+        seen, fxsave = one.first.state[:112], one.first.fxsave
+        control, status, tags = struct.unpack_from("<III", seen)
+        known = struct.unpack_from("<HH", fxsave)
+        assert (control, status) == tuple(0xFFFF_0000 | word for word in known), kind
+        assert hex(tags) == hex(0xFFFF_0000 | tag_word(fxsave)), kind
+        registers = b"".join(fxsave[32 + 16 * n : 42 + 16 * n] for n in range(8))
+        assert seen[28:108] == registers, kind
+        assert struct.unpack_from("<HH", seen, 108) == (known[1], 0), f"status and magic: {kind}"
+
+
 @pytest.mark.entries(*PLAIN)
 def test_a_handler_starts_with_x87_and_sse_as_a_program_does(guest, entry):
     for kind, one in in_each_frame(guest, entry).items():
@@ -311,6 +338,21 @@ def test_a_handler_starts_with_x87_and_sse_as_a_program_does(guest, entry):
         assert int.from_bytes(fpu[:2], "little") == INITIAL_X87, kind
         assert int.from_bytes(fpu[24:28], "little") == INITIAL_MXCSR, kind
         assert fpu[2:24] + fpu[32:416] == bytes(22 + 384), kind
+
+
+@pytest.mark.entries(*PLAIN)
+def test_a_stack_pointer_is_on_the_alternate_stack_from_its_second_byte_to_its_end(guest, entry):
+    layout, stack = ALTERNATE_STACK[entry.table.name], entry.abi.registers[7]
+    start, size = ARENA.start + 0x4000, 4096
+    new = layout.encode(start=start, size=size)
+    assert guest.call(entry, "sigaltstack", new, 0).value == 0
+    places = {-1: 0, 0: 0, 1: SS_ONSTACK, size: SS_ONSTACK, size + 1: 0}
+    for place, flags in places.items():
+        at = {stack: start + place}
+        said = guest.call(entry, "sigaltstack", 0, Buffer(layout.size_bytes), **at)
+        assert layout.decode(said.memory[0])["flags"] == flags, place
+        change = guest.call(entry, "sigaltstack", new, 0, **at)
+        assert change.errno == (EPERM if flags else None), place
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ PLAIN = ("int80", "syscall")
 SIGILL, SIGTRAP, SIGSEGV = 4, 5, 11
 TRAP_TRACE, SEGV_MAPERR, SI_KERNEL, ILL_BADSTK = 2, 1, 0x80, 8
 GENERAL_PROTECTION, IRET_ERROR = 13, 32
-IN_LDT = 4
+IN_LDT, FLAT_IN_LDT = 4, 7
+FLAT = 0x51
+"""Flags of a descriptor: 32 bits, its limit counted in pages, usable."""
 
 USUAL = 0x202
 TRAP, ALIGNMENT, RESUME, IDENTIFICATION = 0x100, 0x40000, 0x10000, 0x200000
@@ -179,6 +181,14 @@ def test_a_bad_data_segment_becomes_null(guest, entry, field):
     assert each(said, lambda one: [one.after[name] for name in others]) == same(said, expected)
 
 
+@pytest.mark.entries("int80")
+@pytest.mark.parametrize("field", ["ds", "es", "fs", "gs"])
+def test_a_data_segment_in_the_frame_is_loaded(guest, entry, field):
+    change = Change(field, FLAT_IN_LDT)
+    said = in_each_frame(guest, entry, change, descriptor=FLAT)
+    assert each(said, lambda one: one.after[field]) == same(said, FLAT_IN_LDT)
+
+
 @pytest.mark.entries(*PLAIN)
 def test_a_bad_instruction_pointer_is_sigsegv_there(guest, entry):
     said = for_each_value(guest, entry, "ip", NOWHERE)
@@ -254,6 +264,17 @@ def test_x87_and_sse_state_can_be_changed_in_the_frame(guest, entry):
         fpu = one.memory("fpu_after", 512)
         assert int.from_bytes(fpu[MXCSR : MXCSR + 4], "little") == 0x7F80, kind
         assert int.from_bytes(fpu[XMM0 : XMM0 + 4], "little") == 0x7E57_C0DE, kind
+
+
+@pytest.mark.entries("int80")
+def test_x87_state_is_taken_from_its_older_form(guest, entry):
+    """The frame has it twice: arch/x86/kernel/fpu/signal.c __fpu_restore_sig (6.1)."""
+    changes = (Change(0, 0xFFFF_0C7F), Change(28, 0x7E57_C0DE), Change(98, 0x7E57_F00D))
+    for kind, one in in_each_frame(guest, entry, *changes).items():
+        fpu = one.memory("fpu_after", 512)
+        assert fpu[:2].hex() == "7f0c", f"control word: {kind}"
+        assert fpu[32:36].hex() == "dec0577e", f"first register: {kind}"
+        assert fpu[32 + 7 * 16 : 36 + 7 * 16].hex() == "0df0577e", f"last register: {kind}"
 
 
 @pytest.mark.entries("int80", "syscall", "int80_64")
