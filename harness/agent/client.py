@@ -115,13 +115,15 @@ class AgentClient:
             piece = content[offset : offset + _PIECE]
             _check(self._finish(FrameType.PUT, head + piece, deadline), f"cannot write {path}")
 
-    def get(self, path: str, deadline: Deadline, *, size_bytes: int = 1 << 30) -> bytes:
-        """Read a file in the guest, up to `size_bytes` of it.
+    def get(
+        self, path: str, deadline: Deadline, *, offset: int = 0, size_bytes: int = 1 << 30
+    ) -> bytes:
+        """Read a file in the guest, up to `size_bytes` of it from `offset` on.
 
         Raises:
             HostError: the guest's kernel refused.
         """
-        request = struct.pack("<QI", 0, size_bytes) + path.encode() + b"\0"
+        request = struct.pack("<QI", offset, size_bytes) + path.encode() + b"\0"
         return b"".join(self._collect(FrameType.GET, request, deadline, f"cannot read {path}"))
 
     def log(self, deadline: Deadline) -> str:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from harness.agent.about import ABOUT_BYTES, About, decode_about
 from harness.agent.arguments import Argument, lay_out, show
@@ -45,6 +45,14 @@ class Carrier(Protocol):
 
     def explain(self, error: TrapgateError) -> TrapgateError:
         """Find out why the agent's channel broke or fell silent."""
+
+
+@runtime_checkable
+class Saved(Protocol):
+    """A carrier that keeps what its processor held."""
+
+    def saved_registers(self) -> Mapping[str, int]:
+        """Return numbers by the emulator's own names, empty where nothing was saved."""
 
 
 class Guest:
@@ -253,6 +261,16 @@ class Guest:
         self.asked.note(Fetched(path))
         with self._explained():
             return self._client.get(path, self._deadline("file"))
+
+    def read_part(self, path: str, offset: int, size_bytes: int) -> bytes:
+        """Return some of a file in the guest, less where it ends; scripts do not repeat that."""
+        with self._explained():
+            deadline = self._deadline("file")
+            return self._client.get(path, deadline, offset=offset, size_bytes=size_bytes)
+
+    def saved_registers(self) -> Mapping[str, int]:
+        """Return what an emulator has saved of the processor, empty where none has."""
+        return self._carrier.saved_registers() if isinstance(self._carrier, Saved) else {}
 
     def write_file(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """Write a file in the guest."""

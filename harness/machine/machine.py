@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harness.deadline import Deadline, Patience
 from harness.errors import GuestError, GuestLost, GuestPanic, GuestTimeout, TrapgateError
@@ -12,6 +12,7 @@ from harness.machine.console import find_panic, last_lines, read_trouble
 from harness.machine.origin import BOOTED, Origin
 from harness.machine.plan import MachinePlan
 from harness.machine.process import QemuProcess, start_qemu
+from harness.machine.vmstate import read_saved_processor
 
 _SETTLE_S = 2.0
 
@@ -30,6 +31,15 @@ class Machine:
     def plan(self) -> MachinePlan:
         """What it was started from."""
         return self.process.plan
+
+    def saved_registers(self) -> Mapping[str, int]:
+        """Return what the processor held in the state that this machine was cloned from.
+
+        Returns:
+            Numbers by QEMU's names, "env.lstar"; empty for a machine that was booted.
+        """
+        devices = self.process.origin.devices
+        return read_saved_processor(devices.read_bytes()) if devices else {}
 
     def explain(self, error: TrapgateError) -> TrapgateError:
         """Find out why the agent's channel broke or fell silent.

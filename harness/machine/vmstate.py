@@ -23,6 +23,7 @@ _DESCRIPTION = b'{"page_size"'
 _FULL, _FOOTER = 4, 0x7E
 _LENGTH = struct.Struct(">I")
 _OFFSET = struct.Struct(">q")
+_NUMBERS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,31 @@ def read_saved_devices(container: bytes) -> SavedDevices | None:
         _without(common, whole, offset_at),
         any(whole[common.data : common.field("interrupt_request")]),
     )
+
+
+def read_saved_processor(container: bytes) -> dict[str, int]:
+    """Read the numbers that a container has of the processor, by QEMU's names ("env.lstar").
+
+    Returns:
+        Those of 1, 2, 4 or 8 bytes; nothing where the container is not as we know it.
+    """
+    start = container.find(_MAGIC)
+    text_at = container.find(_DESCRIPTION, start)
+    if start < 0 or text_at < 0:
+        return {}
+    (length,) = _LENGTH.unpack_from(container, text_at - _LENGTH.size)
+    try:
+        devices = json.loads(container[text_at : text_at + length])["devices"]
+        cpu = _find(container[start:text_at], devices, "cpu")
+    except (ValueError, LookupError, TypeError):
+        return {}
+    fields = cpu.description["fields"]
+    places = itertools.accumulate(map(_size, fields), initial=start + cpu.data)
+    return {
+        field["name"]: int.from_bytes(container[at : at + field["size"]], "big")
+        for at, field in zip(places, fields, strict=False)
+        if field["size"] in _NUMBERS and "array_len" not in field
+    }
 
 
 def _without(common: _Section, whole: bytes, offset_at: int) -> Stream | None:
