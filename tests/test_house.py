@@ -30,6 +30,7 @@ LAYERS = (
     {"build"},
     {"machine"},
     {"agent"},
+    {"evidence"},
     {"script"},
     {"target"},
     {"record", "claims"},

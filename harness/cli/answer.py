@@ -47,7 +47,7 @@ TRAP_NAMES = {
 
 def show_text(outcome: Outcome, identity: Identity) -> str:
     """Return the outcome for people: at most `MOST_LINES` lines of `WIDTH` columns."""
-    head = [*_result(outcome), *_register_rows(outcome)]
+    head = [*show_result(outcome), *_register_rows(outcome)]
     tail = show_identity(identity)
     room = MOST_LINES - len(head) - len(tail)
     lines = [*head, *_memory(outcome, max(room, 1)), *tail]
@@ -59,7 +59,7 @@ def show_short(outcome: Outcome) -> list[str]:
     spared = {*outcome.call.entry.may_clobber, "flags"}
     names = [name for name in outcome.before if name in outcome.changed - spared]
     cells = [] if outcome.signal else [_change(name, outcome) for name in names]
-    return [_result(outcome)[0], *cells, *_cut(list(_dumped(outcome)), _SHORT_LINES)]
+    return [show_result(outcome)[0], *cells, *_cut(list(_dumped(outcome)), _SHORT_LINES)]
 
 
 def show_bytes(content: bytes) -> list[str]:
@@ -95,7 +95,8 @@ def show_json(outcome: Outcome, identity: Identity) -> dict[str, Any]:
     }
 
 
-def _result(outcome: Outcome) -> list[str]:
+def show_result(outcome: Outcome) -> list[str]:
+    """Return a call's value or signal, and below it what was asked."""
     number = outcome.before[outcome.call.entry.number]
     asked = f"{outcome.call.label}, number {outcome.call.entry.abi.signed(number)}"
     if not outcome.signal:

@@ -63,14 +63,14 @@ def call(  # noqa: PLR0913 - one parameter an option
     the call ended the process that made it. 2: it could not be made.
     """
     path = find_entry_path(entry) if entry else None
-    kernel = machine.obtain(_default_spec(path))
-    path = path or _native(kernel.arch)
+    kernel = machine.obtain(default_spec(path))
+    path = path or native_path(kernel.arch)
     code = parse_call(number)
     values = [parse_argument(text, path.abi) for text in arguments or ()]
     registers = parse_registers(register or (), path.abi)
     _check_names(path, kernel, code, registers)
     with start_guest(kernel, machine.options) as guest:
-        _check_possible(guest, path)
+        check_possible(guest, path)
         outcome = guest.call(path, code, *values, timeout_s=timeout, **registers)
         print(_shown(outcome, guest, as_json=as_json), flush=True)
         check_log(guest)
@@ -87,8 +87,8 @@ def check_log(guest: Guest) -> None:
         raise KernelSplat(f"the kernel complained: {splat}", evidence=read_trouble(guest.log))
 
 
-def _default_spec(path: EntryPath | None) -> str:
-    """The first default kernel on which `path` can be used, by some processor at least."""
+def default_spec(path: EntryPath | None) -> str:
+    """Return the first default kernel on which some processor can use `path`."""
     archs = {spec: entry.arch for spec in default_specs() if (entry := find_entry(spec))}
     fitting = [s for s, arch in archs.items() if not path or not _why_never(path, arch)]
     return (fitting or list(archs))[0]
@@ -107,11 +107,17 @@ def _check_names(
     Call.of(path, 0, (), "", **registers)
 
 
-def _native(arch: Arch) -> EntryPath:
+def native_path(arch: Arch) -> EntryPath:
+    """Return the entry path that every processor has for programs of the kernel's own ABI."""
     return SYSCALL if arch is ARCH_X86_64 else INT80
 
 
-def _check_possible(guest: Guest, path: EntryPath) -> None:
+def check_possible(guest: Guest, path: EntryPath) -> None:
+    """Make sure that a guest answers by `path`, and not its emulator.
+
+    Raises:
+        DeclarationError: it does not.
+    """
     why = guest.why_not_asked(path)
     if why:
         raise DeclarationError(f"{path} cannot be asked on {guest.identity}: {why}")

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from harness.cli.quick import Command
 
-QUICK = {"call": "call", "exec": "execute"}
+QUICK = {"call": "call", "exec": "execute", "explain": "explain"}
 """Commands that have to answer in a moment: by name, the function in `harness.cli.NAME`, whose
 parameters are declared as `harness.cli.parameter` has it."""
 MODULES = (
     *("call", "exec", "replay"),
+    "explain",
     *("matrix", "report", "compare", "bisect"),
     "claims",
     *("doctor", "qemu", "cache", "kernels"),

@@ -32,6 +32,7 @@ _JUMPS: dict[str, Callable[[int, int], bool]] = {
     "jle": lambda a, b: a <= b,
 }
 _MOST_STEPS = 400
+_MASK = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True)
@@ -109,29 +110,32 @@ def follow_switch(code: Sequence[Instruction], number: int) -> int:
         NotShown: it does something that is not read here, such as to jump through a table.
     """
     places = {instruction.address: n for n, instruction in enumerate(code)}
-    at, compared = 0, 0
+    at, left, right = 0, number, 0
     for _ in range(_MOST_STEPS):
         if not 0 <= at < len(code):
             break
         instruction = code[at]
-        target = instruction.target
-        if instruction.name in ("jmp", "call"):
+        name, target = instruction.name, instruction.target
+        if name in ("jmp", "call") and (target is None or target not in places):
             if target is None:
                 break
-            if target not in places:
-                return target
-            at = places[target]
+            return target
+        if name == "jmp" or (name in _JUMPS and _JUMPS[name](left, right)):
+            at = places.get(target or 0, -1)
             continue
-        if instruction.name in _JUMPS and target in places:
-            at = places[target] if _JUMPS[instruction.name](number, compared) else at + 1
-            continue
-        compared = _compared(instruction, compared)
+        left, right, number = _flags_after(instruction, left, right, number)
         at += 1
     raise NotShown(f"the switch at {code[0].address:#x} does not say where number {number} leads")
 
 
-def _compared(instruction: Instruction, before: int) -> int:
+def _flags_after(
+    instruction: Instruction, left: int, right: int, number: int
+) -> tuple[int, int, int]:
+    """Return what was compared last, and what is left of the number."""
     found = _COMPARISON.fullmatch(instruction.operands)
+    value = int(found["value"], 0) if found else 0
     if instruction.name == "cmp" and found:
-        return int(found["value"], 0)
-    return 0 if instruction.name == "test" else before
+        return number, value, number
+    if instruction.name == "sub" and found:
+        return number, value, (number - value) & _MASK
+    return (number, 0, number) if instruction.name == "test" else (left, right, number)

@@ -15,6 +15,7 @@ from harness.evidence.trouble import BadEvidence
 ELF_DAMAGE = (ELFError, ConstructError, ValueError, LookupError, TypeError, AttributeError)
 """What pyelftools raises for headers that contradict themselves."""
 
+MOST_BYTES = 64 << 20
 _MOST_SECTIONS = 1024
 
 
@@ -24,19 +25,20 @@ class ElfSection:
 
     Attributes:
         address: where it is linked to.
-        content: its bytes.
+        content: its bytes, or the first of them.
     """
 
     address: int
     content: bytes
 
 
-def read_sections(path: Path, *names: str) -> dict[str, ElfSection]:
+def read_sections(path: Path, *names: str, most_bytes: int = MOST_BYTES) -> dict[str, ElfSection]:
     """Read some sections of an ELF file.
 
     Args:
         path: the file.
         names: of the sections; those that it does not have are left out.
+        most_bytes: how much of each is read at most.
 
     Raises:
         BadEvidence: it is no ELF file, or cut short.
@@ -58,5 +60,5 @@ def read_sections(path: Path, *names: str) -> dict[str, ElfSection]:
             if at + length > size:
                 raise BadEvidence(f"{path} is cut short: section {name} ends behind its end")
             file.seek(at)
-            found[name] = ElfSection(int(header["sh_addr"]), file.read(length))
+            found[name] = ElfSection(int(header["sh_addr"]), file.read(min(length, most_bytes)))
         return found

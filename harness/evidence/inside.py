@@ -12,7 +12,7 @@ from harness.agent.guest import Guest
 from harness.arch import ARCH_X86_64, X86_64, Abi
 from harness.entry import INT80, SYSCALL, EntryPath, function_path
 from harness.evidence.btf import Layout, parse_layout
-from harness.evidence.elf import read_sections
+from harness.evidence.elf import MOST_BYTES, ElfSection, read_sections
 from harness.evidence.exceptions import ExceptionTable, parse_exception_table
 from harness.evidence.gates import VECTORS, Gate, decode_gates, gate_bytes
 from harness.evidence.memory import KernelMemory
@@ -20,6 +20,7 @@ from harness.evidence.msr import BY_EMULATOR, BY_MODULE, SAVED_AS, Msr, MsrReadi
 from harness.evidence.path import Text
 from harness.evidence.storage import read_symbols
 from harness.evidence.symbols import Symbols
+from harness.evidence.tracing import Recording
 from harness.evidence.trouble import NotShown
 from harness.kernels.kernel import Kernel
 
@@ -58,6 +59,11 @@ class Inside:
         return read_symbols(self.guest, self.memory.kcore)
 
     @functools.cached_property
+    def recording(self) -> Recording:
+        """What records a process's events."""
+        return Recording(self.guest, self.native)
+
+    @functools.cached_property
     def text(self) -> Text:
         """The kernel's code."""
         return Text(self.memory, self.symbols, self.abi)
@@ -65,7 +71,7 @@ class Inside:
     @functools.cached_property
     def slide(self) -> int:
         """How far the kernel runs from where its vmlinux is linked to."""
-        linked = self._section(_TEXT).address
+        linked = self._section(_TEXT, most_bytes=0).address
         return self.memory.kcore.symbol("_stext") - linked
 
     @functools.cached_property
@@ -107,10 +113,10 @@ class Inside:
         sections = read_sections(self.kernel.vmlinux, ".BTF")
         return parse_layout(sections[".BTF"].content, "pt_regs") if sections else None
 
-    def _section(self, name: str):  # type: ignore[no-untyped-def]
+    def _section(self, name: str, most_bytes: int = MOST_BYTES) -> ElfSection:
         if self.kernel.vmlinux is None:
             raise NotShown(f"kernel {self.kernel.spec} has no vmlinux to be read")
-        sections = read_sections(self.kernel.vmlinux, name)
+        sections = read_sections(self.kernel.vmlinux, name, most_bytes=most_bytes)
         if name not in sections:
             raise NotShown(f"the vmlinux of {self.kernel.spec} has no section {name}")
         return sections[name]

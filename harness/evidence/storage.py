@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.agent.guest import Guest
 from harness.evidence.kcore import Kcore
-from harness.evidence.symbols import Symbols, parse_kallsyms
+from harness.evidence.symbols import Symbols, decode_symbols, parse_kallsyms
 from harness.evidence.trouble import BadEvidence
 from harness.places import cache_dir
 
@@ -34,7 +34,7 @@ def read_symbols(guest: Guest, kcore: Kcore) -> Symbols:
         BadEvidence: /proc/kallsyms makes no sense.
     """
     build, start = kcore.info.get("BUILD-ID", ""), kcore.symbol(_ANCHOR)
-    path = cache_dir() / "symbols" / f"{build}.kallsyms"
+    path = cache_dir() / "symbols" / f"{build}.symbols"
     known = _find(path) if _BUILD.fullmatch(build) else None
     if known:
         return known.moved(start - known[_ANCHOR], above=known[_ANCHOR])
@@ -43,24 +43,24 @@ def read_symbols(guest: Guest, kcore: Kcore) -> Symbols:
     if symbols[_ANCHOR] != start:
         raise BadEvidence(f"{_FILE} and /proc/kcore disagree about where {_ANCHOR} is")
     if _BUILD.fullmatch(build):
-        _keep(path, text)
+        _keep(path, symbols.encode())
     return symbols
 
 
 def _find(path: Path) -> Symbols | None:
     """Return kept symbols; a damaged file is as good as none."""
     try:
-        symbols = parse_kallsyms(path.read_bytes())
+        symbols = decode_symbols(path.read_bytes())
     except (OSError, BadEvidence):
         return None
     return symbols if symbols.find(_ANCHOR) is not None else None
 
 
-def _keep(path: Path, text: bytes) -> None:
+def _keep(path: Path, content: bytes) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(text)
+        part.write_bytes(content)
         part.replace(path)
     except OSError:
         part.unlink(missing_ok=True)

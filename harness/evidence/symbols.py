@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import bisect
-import functools
 import re
-from collections.abc import Mapping
+import struct
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.evidence.trouble import BadEvidence
+from harness.evidence.trouble import BadEvidence, NotShown
 
 MOST_BYTES = 64 << 20
 _LINE = re.compile(rb"^([0-9a-f]{8}|[0-9a-f]{16}) [A-Za-z?] (\S+)(?:\t\[\S+\])?\n", re.M)
 _FIRST_WORDS = 60
+_HEAD = struct.Struct("<8sQ")
+_MAGIC = b"symbols1"
+_TELLING = ("__x64_", "__ia32_")
 
 
 @dataclass(frozen=True)
@@ -36,29 +40,33 @@ class Place:
 
 
 class Symbols:
-    """Names and addresses of one kernel; modules' symbols too.
+    """Names and addresses of one kernel.
 
     Args:
-        rows: address and name of each, in any order; not empty.
+        addresses: in ascending order; not empty.
+        names: the symbol at each.
     """
 
-    def __init__(self, rows: list[tuple[int, str]]) -> None:
-        self._rows = sorted(rows, key=lambda row: row[0])
-        self._addresses = [address for address, _ in self._rows]
+    def __init__(self, addresses: Sequence[int], names: Sequence[str]) -> None:
+        self._addresses = addresses
+        self._names = names
 
     def find(self, name: str) -> int | None:
         """Return the address of a symbol, None when there is none; of several the lowest."""
-        return self._by_name.get(name)
+        try:
+            return self._addresses[self._names.index(name)]
+        except ValueError:
+            return None
 
     def __getitem__(self, name: str) -> int:
         """Return the address of a symbol.
 
         Raises:
-            BadEvidence: there is none.
+            NotShown: there is none.
         """
         address = self.find(name)
         if address is None:
-            raise BadEvidence(f"this kernel's /proc/kallsyms has no symbol {name}")
+            raise NotShown(f"this kernel's /proc/kallsyms has no symbol {name}")
         return address
 
     def at(self, address: int) -> Place | None:
@@ -67,8 +75,8 @@ class Symbols:
         if not end:
             return None
         start = bisect.bisect_left(self._addresses, self._addresses[end - 1])
-        names = tuple(name for _, name in self._rows[start:end])
-        return Place(address, names, address - self._addresses[start])
+        names = sorted(self._names[start:end], key=_is_plain)
+        return Place(address, tuple(names), address - self._addresses[start])
 
     def end_of(self, address: int) -> int:
         """Return where the next symbol begins; `address` itself behind the last."""
@@ -77,12 +85,32 @@ class Symbols:
 
     def moved(self, slide: int, above: int) -> Symbols:
         """Return the symbols with those at `above` or higher moved by `slide`."""
-        rows = [(a + slide if a >= above else a, name) for a, name in self._rows]
-        return Symbols(rows) if slide else self
+        if not slide:
+            return self
+        return Symbols([a + slide if a >= above else a for a in self._addresses], self._names)
 
-    @functools.cached_property
-    def _by_name(self) -> Mapping[str, int]:
-        return {name: address for address, name in reversed(self._rows)}
+    def encode(self) -> bytes:
+        """Return them in a form that is read at once, where the text takes a second."""
+        head = _HEAD.pack(_MAGIC, len(self._addresses))
+        return head + array("Q", self._addresses).tobytes() + "\n".join(self._names).encode()
+
+
+def decode_symbols(content: bytes) -> Symbols:
+    """Read what `Symbols.encode` gave.
+
+    Raises:
+        BadEvidence: it is something else, or cut short.
+    """
+    magic, count = _HEAD.unpack(content[: _HEAD.size].ljust(_HEAD.size, b"\0"))
+    addresses = array("Q")
+    end = _HEAD.size + count * addresses.itemsize
+    if magic != _MAGIC or not 0 < count <= len(content):
+        raise BadEvidence("these are no kept symbols")
+    names = content[end:].decode("ascii", "replace").split("\n")
+    if end > len(content) or len(names) != count:
+        raise BadEvidence(f"kept symbols: expected {count} names, got {len(names)}")
+    addresses.frombytes(content[_HEAD.size : end])
+    return Symbols(addresses, names)
 
 
 def parse_kallsyms(text: bytes) -> Symbols:
@@ -101,7 +129,13 @@ def parse_kallsyms(text: bytes) -> Symbols:
         raise BadEvidence(f"/proc/kallsyms: {_odd_line(text)}")
     if not any(address for address, _ in rows):
         raise BadEvidence("/proc/kallsyms: all addresses are hidden (kernel.kptr_restrict)")
-    return Symbols(rows)
+    rows.sort(key=lambda row: row[0])
+    return Symbols([address for address, _ in rows], [name for _, name in rows])
+
+
+def _is_plain(name: str) -> bool:
+    """Tell names of several at one address that say less of a service routine."""
+    return not name.startswith(_TELLING)
 
 
 def _odd_line(text: bytes) -> str:

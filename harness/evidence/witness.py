@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was recorded of one call: the events between the executor's own, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.evidence.events import STACK, Event
+
+REQUEST_FD, ANSWER_FD = 1000, 1001
+"""The executor's own channel. Source: guest/agent/executor.h."""
+ENTER, EXIT, FAULT, USER_FAULT = "sys_enter", "sys_exit", "page_fault_kernel", "page_fault_user"
+_PRESENT, _WRITE = 1, 2
+
+
+@dataclass(frozen=True)
+class Moment:
+    """An event, and how the kernel had come there.
+
+    Attributes:
+        event: what happened.
+        stack: addresses, the innermost first; empty where none was recorded.
+    """
+
+    event: Event
+    stack: tuple[int, ...] = ()
+
+
+def moments(events: Sequence[Event]) -> Iterator[Moment]:
+    """Yield events with their stacks, which are recorded as the events behind them."""
+    for event, following in zip(events, [*events[1:], None], strict=True):
+        if event.name != STACK:
+            is_stack = following is not None and following.name == STACK
+            yield Moment(event, following.array("caller") if is_stack and following else ())
+
+
+def of_call(recorded: Iterable[Moment]) -> list[Moment]:
+    """Return what belongs to the calls that an executor was asked for.
+
+    Before them it reads what it is asked, and after them it writes its answer.
+    """
+    own: list[Moment] = []
+    reading = False
+    for moment in recorded:
+        event = moment.event
+        channel = event.array("args")[:1] if event.name == ENTER else ()
+        if channel == (ANSWER_FD,):
+            break
+        reading = reading or channel == (REQUEST_FD,)
+        if not reading:
+            own.append(moment)
+        elif event.name == EXIT:
+            reading, own = False, []
+    return own
+
+
+def describe_fault(error_code: int) -> str:
+    """Return what a page fault's error code says. Source: Intel SDM volume 3, figure 4-12."""
+    access = "write" if error_code & _WRITE else "read"
+    return f"{access}, {'not allowed' if error_code & _PRESENT else 'nothing mapped'}"
