@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from harness.agent.arguments import Argument as CallArgument
@@ -17,7 +18,7 @@ from harness.cli.answer import WIDTH, show_identity, show_json, show_result
 from harness.cli.call import check_log, check_possible, default_spec, native_path
 from harness.cli.machine import MachineChoice, takes_machine
 from harness.cli.parameter import Argument, Option
-from harness.entry import EntryPath, find_entry_path, function_path
+from harness.entry import FUNCTIONS, EntryPath, find_entry_path, function_path
 from harness.errors import DeclarationError
 from harness.evidence.inside import Inside
 from harness.evidence.step import Step
@@ -51,7 +52,7 @@ _Json = Annotated[bool, Option("--json", help="Print JSON.")]
 
 
 @takes_machine
-def explain(
+def explain(  # noqa: PLR0913 - one parameter an option
     number: _Number,
     arguments: _Arguments = None,
     *,
@@ -108,10 +109,15 @@ def _tell(  # noqa: PLR0913, PLR0917 - what makes a call
     registers: dict[str, int],
 ) -> Story:
     check_possible(guest, path)
-    if path is function_path(path.abi) and isinstance(code, str):
-        code = read_vdso(guest, path.abi).function(f"__vdso_{code}")
-    arguments: list[CallArgument] = values
-    return tell_story(Inside(guest, kernel), path, code, arguments, **registers)
+    inside, arguments = Inside(guest, kernel), list[CallArgument](values)
+    if path not in FUNCTIONS:
+        return tell_story(inside, path, code, arguments, **registers)
+    name = f"__vdso_{code}"
+    place = read_vdso(guest, path.abi).function(name)
+    story = tell_story(inside, path, place, arguments, **registers)
+    call = story.outcome.call
+    named = replace(call, label=f"{name}({call.label.partition('(')[2]}")
+    return replace(story, outcome=replace(story.outcome, call=named))
 
 
 def _shown(story: Story, guest: Guest, *, as_json: bool) -> str:

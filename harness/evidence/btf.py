@@ -51,7 +51,7 @@ def parse_layout(section: bytes, name: str) -> Layout | None:
     try:
         return _Btf(section).layout(name)
     except (struct.error, LookupError, ValueError) as error:
-        raise BadEvidence(f".BTF makes no sense: {error or type(error).__name__}") from error
+        raise BadEvidence(f".BTF makes no sense: {str(error) or type(error).__name__}") from error
 
 
 class _Btf:

@@ -14,6 +14,7 @@ from harness.evidence.inside import Inside
 from harness.evidence.msr import Msr
 from harness.evidence.path import Way
 from harness.evidence.step import Step
+from harness.evidence.tables import is_implemented, name_routine
 from harness.evidence.trouble import NotShown
 from harness.syscalls import SyscallTable
 
@@ -40,6 +41,11 @@ class Slot:
     address: int
     routine: str
     where: str
+
+    @property
+    def implemented(self) -> bool:
+        """Whether there is a service routine, and not the one that stands for none."""
+        return is_implemented(self.routine)
 
 
 def find_entry_point(inside: Inside, path: EntryPath) -> int:
@@ -95,8 +101,8 @@ def tell_way(way: Way) -> Step:
     return Step("dispatcher", (" > ".join(way.functions),), {"functions": list(way.functions)})
 
 
-def find_slot(inside: Inside, way: Way, number: int) -> Slot:
-    """Return where a number leads, by the table or the switch of the running kernel.
+def find_slot(inside: Inside, way: Way, table: Abi, number: int) -> Slot:
+    """Return where a number of `table` leads, by the table or switch of the running kernel.
 
     Raises:
         NotShown: the switch does something that is not read here.
@@ -106,12 +112,12 @@ def find_slot(inside: Inside, way: Way, number: int) -> Slot:
     if not dispatch.table:
         address = inside.text.routine(dispatch, number)
         where = f"switch {_name(inside, dispatch.switch)}, number {number}"
-        return Slot(address, _name(inside, address), where)
+        return Slot(address, name_routine(inside.symbols, address, table), where)
     where = f"table {_table(inside, dispatch.table)} at {dispatch.table:#x}"
     if dispatch.bound is not None and number > dispatch.bound:
         return Slot(0, "", f"{where} ends at {dispatch.bound}: number {number:#x} has no slot")
     address = inside.text.routine(dispatch, number)
-    return Slot(address, _name(inside, address), f"{where}, slot {number}")
+    return Slot(address, name_routine(inside.symbols, address, table), f"{where}, slot {number}")
 
 
 def tell_slot(slot: Slot, table: SyscallTable, number: int) -> Step:

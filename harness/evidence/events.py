@@ -18,12 +18,12 @@ STACK = "kernel_stack"
 """The event that says how the kernel came to where another event happened; its array `caller` is
 as long as its field `size` says, whatever its format says."""
 
-_NAME = re.compile(r"^name: (\S+)$", re.M)
-_ID = re.compile(r"^ID: (\d+)$", re.M)
+_NAME = re.compile(r"^name: (\S+)$", re.MULTILINE)
+_ID = re.compile(r"^ID: (\d+)$", re.MULTILINE)
 _FIELD = re.compile(
     r"^\tfield:(?P<type>[^;]*?)(?P<name>\w+)(?:\[(?P<count>\w*)\])?;"
     r"\toffset:(?P<offset>\d+);\tsize:(?P<size>\d+);\tsigned:(?P<signed>[01]);$",
-    re.M,
+    re.MULTILINE,
 )
 _COMMIT = 0xF_FFFF
 _MOST_IN_WORD, _PADDING, _LONG = 28, 29, (30, 31)

@@ -8,6 +8,7 @@ extable_fixup_types.h (5.10: a relative pointer to a handler; from 5.16 on a typ
 from __future__ import annotations
 
 import bisect
+import itertools
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class ExceptionTable:
     def is_sorted(self) -> bool:
         """Whether the addresses of the instructions rise from entry to entry."""
         addresses = [fixup.instruction for fixup in self.fixups]
-        return all(low < high for low, high in zip(addresses, addresses[1:], strict=False))
+        return all(low < high for low, high in itertools.pairwise(addresses))
 
     def find(self, instruction: int) -> Fixup | None:
         """Return the entry of an instruction, as the kernel searches for it: by bisection."""

@@ -8,8 +8,8 @@ from os import O_RDONLY
 
 from harness.agent.arguments import Buffer
 from harness.agent.code import place_code
-from harness.agent.guest import Guest
-from harness.arch import ARCH_X86_64, X86_64, Abi
+from harness.agent.guest import AnyCall, Guest
+from harness.arch import ARCH_X86_64, Abi
 from harness.entry import INT80, SYSCALL, EntryPath, function_path
 from harness.evidence.btf import Layout, parse_layout
 from harness.evidence.elf import MOST_BYTES, ElfSection, read_sections
@@ -28,6 +28,7 @@ _MODULE, _DEVICE = "msr", "/dev/cpu/0/msr"
 _SIDT = {32: bytes.fromhex("0f010b31c0c3"), 64: bytes.fromhex("0f010f31c0c3")}
 """sidt to where the first argument points, then return 0."""
 _TEXT = ".text"
+_MSR_BYTES = 8
 
 
 class Inside:
@@ -138,13 +139,10 @@ class Inside:
         fd = self.guest.call(self.native, "open", device, O_RDONLY).value
         if fd < 0:
             raise NotShown(f"{_DEVICE} is not there: the kernel did not take msr.ko")
-        numbers = [self._position(register) for register in Msr]
-        calls = [("pread64", fd, Buffer(8), 8, *position) for position in numbers]
+        calls: list[AnyCall] = [
+            ("pread64", fd, Buffer(_MSR_BYTES), _MSR_BYTES, register, 0) for register in Msr
+        ]
         said = self.guest.series(self.native, calls)
         self.guest.call(self.native, "close", fd)
         pairs = zip(Msr, said, strict=True)
-        return {r: int.from_bytes(o.memory[0], "little") for r, o in pairs if o.value == 8}  # noqa: PLR2004
-
-    def _position(self, register: Msr) -> tuple[int, ...]:
-        """Return a file position as pread64 takes it."""
-        return (int(register),) if self.abi is X86_64 else (int(register), 0)
+        return {r: int.from_bytes(o.memory[0], "little") for r, o in pairs if o.value == _MSR_BYTES}

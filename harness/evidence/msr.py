@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The model-specific registers of the fast entry paths.
 
-Source: Intel SDM volume 4, table 2-2; AMD APM volume 2, 6.1; arch/x86/include/asm/msr-index.h (6.1).
+Source: Intel SDM volume 4, table 2-2; AMD APM volume 2, 6.1; arch/x86/include/asm/msr-index.h.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SAVED_AS: Mapping[Msr, str] = {
     Msr.CSTAR: "env.cstar",
     Msr.SFMASK: "env.fmask",
 }
-"""The names under which QEMU saves them. Source: QEMU 7.2, target/i386/machine.c vmstate_x86_cpu."""
+"""How QEMU calls them in what it saves. Source: QEMU 7.2, target/i386/machine.c vmstate_x86_cpu."""
 
 
 @dataclass(frozen=True)

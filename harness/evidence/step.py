@@ -31,4 +31,9 @@ def step_of(title: str, tell: Callable[[], Step]) -> Step:
     try:
         return tell()
     except NotShown as error:
-        return Step(title, (f"{NOT_SHOWN}: {error.message}",), {NOT_SHOWN: error.message})
+        return unshown(title, error)
+
+
+def unshown(title: str, error: NotShown) -> Step:
+    """Return a step that says why there is no evidence of it."""
+    return Step(title, (f"{NOT_SHOWN}: {error.message}",), {NOT_SHOWN: error.message})

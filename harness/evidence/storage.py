@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Symbols that were read once, kept by the build that they belong to.
 
-Reading /proc/kallsyms takes a guest up to two seconds, and what it says of a build differs from boot
-to boot by one number.
+Reading /proc/kallsyms takes a guest up to two seconds, and what it says of a build differs from
+boot to boot by one number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.places import cache_dir
 
 _FILE = "/proc/kallsyms"
 _BUILD = re.compile(r"[0-9a-f]{8,128}")
-_OF_MODULE = re.compile(rb"^[^\n]*\t\[[^\n]*\n", re.M)
+_OF_MODULE = re.compile(rb"^[^\n]*\t\[[^\n]*\n", re.MULTILINE)
 _ANCHOR = "_stext"
 
 

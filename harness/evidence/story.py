@@ -21,7 +21,7 @@ from harness.evidence.entering import (
     tell_way,
 )
 from harness.evidence.inside import Inside
-from harness.evidence.step import Step, step_of
+from harness.evidence.step import Step, step_of, unshown
 from harness.evidence.tracing import CALLS, FAULTS, Probe
 from harness.evidence.trouble import NotShown
 from harness.evidence.witness import ENTER, EXIT, FAULT, Moment, describe_fault, moments, of_call
@@ -86,12 +86,13 @@ def witness_call(
         NotShown: the kernel has no tracefs.
     """
     guest = inside.guest
-    pid = guest.call(entry_paths_of(path.abi)[0], "getpid").value
+    own = entry_paths_of(path.abi)[0]
+    pid = guest.call(own, "getpid").value
     recording = inside.recording
     recording.start(pid, probes, (*CALLS, *FAULTS))
     outcome = guest.call(path, number, *arguments, **registers)
-    own = of_call(moments(recording.stop()))
-    return Witness(outcome, tuple(own), dict(recording.refused))
+    found = of_call(moments(recording.stop()), guest.table(own).number("gettid"))
+    return Witness(outcome, tuple(found), dict(recording.refused))
 
 
 def tell_story(
@@ -111,9 +112,10 @@ def tell_story(
         registers: as `Guest.call` takes them.
     """
     code = inside.guest.table(path).number(number) if isinstance(number, str) else number
+    code = registers.get(path.number, code)
     before, slot = ([], None) if path in FUNCTIONS else _prepared(inside, path, code)
     probes = [probe_of_search(inside)]
-    if slot and slot.address:
+    if slot and slot.implemented:
         probes.insert(0, probe_of_routine(inside, slot))
     witness = witness_call(inside, path, number, arguments, probes=probes, **registers)
     steps = [*before, *_witnessed(inside, path, slot, witness)]
@@ -132,7 +134,9 @@ def probe_of_routine(inside: Inside, slot: Slot) -> Probe:
 def probe_of_search(inside: Inside) -> Probe:
     """Return a probe that records for which instructions the exception table is searched."""
     places = inside.pt_regs.offsets if inside.pt_regs else _places(inside)
-    return Probe(SEARCH, "fixup_exception", {"ip": f"+{places['ip']}({_first(inside)}):x{inside.abi.bits}"})
+    return Probe(
+        SEARCH, "fixup_exception", {"ip": f"+{places['ip']}({_first(inside)}):x{inside.abi.bits}"}
+    )
 
 
 def _first(inside: Inside) -> str:
@@ -152,25 +156,19 @@ def _places(inside: Inside) -> dict[str, int]:
 def _prepared(inside: Inside, path: EntryPath, number: int) -> tuple[list[Step], Slot | None]:
     """Return the steps that can be told before the call, and where it will lead."""
     steps = [step_of("entry", lambda: tell_entry(inside, path))]
-    slot = None
     try:
         way = inside.text.way_from(find_entry_point(inside, path))
-        steps.append(tell_way(way))
-        slot = find_slot(inside, way, number)
-        steps.append(tell_slot(slot, inside.guest.table(path), number))
     except NotShown as error:
-        title = ("entry", "dispatcher", "slot")[len(steps)]
-        steps.append(step_of(title, lambda: _raise(error)))
-    return steps, slot
+        return [*steps, unshown("dispatcher", error)], None
+    steps.append(tell_way(way))
+    try:
+        slot = find_slot(inside, way, path.table, number)
+    except NotShown as error:
+        return [*steps, unshown("slot", error)], None
+    return [*steps, tell_slot(slot, inside.guest.table(path), number)], slot
 
 
-def _raise(error: NotShown) -> Step:
-    raise error
-
-
-def _witnessed(
-    inside: Inside, path: EntryPath, slot: Slot | None, witness: Witness
-) -> list[Step]:
+def _witnessed(inside: Inside, path: EntryPath, slot: Slot | None, witness: Witness) -> list[Step]:
     entered = witness.all(ENTER)
     if path in FUNCTIONS and not entered:
         said = "the kernel was not entered: raw_syscalls:sys_enter recorded nothing"
@@ -183,11 +181,13 @@ def _routine(inside: Inside, path: EntryPath, slot: Slot | None, witness: Witnes
     calls = witness.all(ENTER)
     if path in FUNCTIONS:
         numbers = [moment.event["id"] for moment in calls]
-        names = [str(inside.guest.table(_own(path)).name(n) or n) for n in numbers]
-        stack = _stack(inside, calls[0])
-        return Step("routine", (f"the kernel was entered for {', '.join(names)}", stack), {})
-    if slot is None or not slot.address:
-        said = "none ran" if slot else "not shown: which one it is is not known"
+        asked = [str(inside.guest.table(_own(path)).name(n) or n) for n in numbers]
+        said = f"the kernel was entered for {', '.join(asked)}"
+        return Step("routine", (said, _stack(inside, calls[0])), {"entered_for": asked})
+    if slot is None:
+        raise NotShown("which one it is")
+    if not slot.implemented:
+        said = "none: the number has no service routine"
         return Step("routine", (said, *(_stack(inside, m) for m in calls[:1])), {"ran": None})
     if ROUTINE in witness.refused:
         raise NotShown(witness.refused[ROUTINE])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.evidence.trouble import BadEvidence, NotShown
 
 MOST_BYTES = 64 << 20
-_LINE = re.compile(rb"^([0-9a-f]{8}|[0-9a-f]{16}) [A-Za-z?] (\S+)(?:\t\[\S+\])?\n", re.M)
+_LINE = re.compile(rb"^([0-9a-f]{8}|[0-9a-f]{16}) [A-Za-z?] (\S+)(?:\t\[\S+\])?\n", re.MULTILINE)
 _FIRST_WORDS = 60
 _HEAD = struct.Struct("<8sQ")
 _MAGIC = b"symbols1"

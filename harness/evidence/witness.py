@@ -35,10 +35,15 @@ def moments(events: Sequence[Event]) -> Iterator[Moment]:
             yield Moment(event, following.array("caller") if is_stack and following else ())
 
 
-def of_call(recorded: Iterable[Moment]) -> list[Moment]:
-    """Return what belongs to the calls that an executor was asked for.
+def of_call(recorded: Iterable[Moment], check: int) -> list[Moment]:
+    """Return what belongs to the one call that an executor was asked for.
 
-    Before them it reads what it is asked, and after them it writes its answer.
+    Before it the executor reads what it is asked. After it, it makes sure that it is still itself,
+    and writes its answer. Source: guest/agent/executor.c, resume_x86_64.S.
+
+    Args:
+        recorded: everything, in order.
+        check: the number of the call by which it makes sure.
     """
     own: list[Moment] = []
     reading = False
@@ -52,6 +57,9 @@ def of_call(recorded: Iterable[Moment]) -> list[Moment]:
             own.append(moment)
         elif event.name == EXIT:
             reading, own = False, []
+    calls = [n for n, moment in enumerate(own) if moment.event.name == ENTER]
+    if calls and own[calls[-1]].event["id"] == check:
+        return own[: calls[-1]]
     return own
 
 
