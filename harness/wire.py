@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import struct
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAGIC = 0x4754
 HEADER = struct.Struct("<HBBII")
 """Magic, type, status, sequence, length of the payload in bytes."""
@@ -32,7 +32,8 @@ class FrameType(enum.IntEnum):
     GET = 3
     """Read a file: u64 offset, u32 bytes at most, path with its NUL."""
     EXEC = 4
-    """Start a program: u32 timeout in ms, u32 argc, argv and environment as NUL-ended strings."""
+    """Start a program: u32 timeout in ms, u8 whether it gets input, u32 argc, argv and environment
+    as NUL-ended strings."""
     LOG = 5
     """Give the kernel log's records that have come since the last time."""
     RENEW = 6
@@ -42,6 +43,10 @@ class FrameType(enum.IntEnum):
     SETTLE = 8
     """Set the wall clock and reseed the random pool: u64 seconds, u64 nanoseconds, random bytes."""
 
+    INPUT = 9
+    """What a started program is to read, nothing at the end. It answers a `WANT`, with the sequence
+    number of the program's `EXEC`, and is not answered itself."""
+
     HELLO = 64
     """The agent is up: u32 protocol, u8 ABI bits, u8 is PID 1."""
     DATA = 65
@@ -50,6 +55,8 @@ class FrameType(enum.IntEnum):
     """What a started program wrote: u8 descriptor (1 or 2), bytes."""
     DONE = 67
     """The end of an answer; the header's status says how it went."""
+    WANT = 68
+    """A started program can take input; it is asked for once at a time."""
 
 
 class Status(enum.IntEnum):

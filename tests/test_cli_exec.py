@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
+import pexpect
 import pytest
-from live import I386, X86_64, trapgate
+from live import I386, PROGRAM, X86_64, emulators_of, eventually, is_there, trapgate
 
 from harness.arch import ABIS, ARCH_X86_64
 from harness.build.user import check_fits, read_program_abi
@@ -42,6 +45,11 @@ __attribute__((used)) void begin(char **stack)
 {
     char **environment = stack + 2 + (long)stack[0];
 
+#ifdef SILENT
+    {
+        END;
+    }
+#else
     call(NR_WRITE, 1, (long)"\\377\\0out\\n", 6);
     call(NR_WRITE, 2, (long)"err\\n", 4);
     for (char **at = stack + 1; *at; at++)
@@ -49,6 +57,7 @@ __attribute__((used)) void begin(char **stack)
     for (; *environment; environment++)
         say(*environment);
     END;
+#endif
 }
 """
 START = """
@@ -77,10 +86,9 @@ def build(folder: Path, end: str, abi: str = "x86_64", *flags: str) -> Path:
     return folder / "mine"
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[bytes]:
-    program = "from harness.cli import main; main()"
-    command = [sys.executable, "-c", program, "exec", *FAST, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+def run(*arguments: object, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", PROGRAM, "exec", *FAST, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False, input=content)
 
 
 @pytest.mark.parametrize(("spec", "abi"), [(I386, "i386"), (X86_64, "i386"), (X86_64, "x86_64")])
@@ -156,3 +164,80 @@ def test_an_environment_has_a_form(tmp_path: Path) -> None:
         2,
         "trapgate: environment: expected NAME=VALUE, got 'A'\n",
     )
+
+
+ECHO = (
+    "static char b[70000]; long n;"
+    "while ((n = call(NR_READ, 0, (long)b, sizeof(b))) > 0) call(NR_WRITE, 1, (long)b, n);"
+    "call(NR_EXIT, 9, 0, 0)"
+)
+
+
+def build_reader(folder: Path, end: str) -> Path:
+    """Compile a program that says nothing before it does `end`."""
+    return build(folder, end, "x86_64", "-DNR_READ=0", "-DSILENT")
+
+
+def test_binary_input_arrives_whole_and_ends(tmp_path: Path) -> None:
+    content = os.urandom(300_000)
+    said = run(build_reader(tmp_path, ECHO), content=content)
+    assert said.stdout == content
+    assert (said.stderr, said.returncode) == (b"", 9)
+
+
+@pytest.mark.parametrize("end", ["CALL(NR_READ, 0, (long)b, 4)", ""], ids=["a little", "nothing"])
+def test_a_program_need_not_read_all_of_its_input(end: str, tmp_path: Path) -> None:
+    code = f"static char b[8]; (void)b; {end.replace('CALL', 'call')}; call(NR_EXIT, 3, 0, 0)"
+    assert run(build_reader(tmp_path, code), content=bytes(1 << 20)).returncode == 3
+
+
+def test_a_program_that_closes_its_input_goes_on(tmp_path: Path) -> None:
+    code = "call(3, 0, 0, 0); for (long i = 0; i < 3; i++) call(NR_WRITE, 1, (long)WORD, 4);"
+    program = build(
+        tmp_path, f"{code} call(NR_EXIT, 4, 0, 0)", "x86_64", "-DSILENT", '-DWORD="abc\\n"'
+    )
+    said = run(program, content=bytes(1 << 20))
+    assert (said.stdout, said.returncode) == (b"abc\n" * 3, 4)
+
+
+def test_input_arrives_as_it_comes_and_control_c_ends_all(tmp_path: Path) -> None:
+    program = build_reader(tmp_path, ECHO)
+    session = pexpect.spawn(sys.executable, ["-c", PROGRAM, "exec", *FAST, str(program)])
+    before = termios.tcgetattr(session.child_fd)
+    session.sendline("one")
+    session.expect("one\r\none\r\n", timeout=60)
+    session.sendline("two")
+    session.expect("two\r\ntwo\r\n", timeout=60)
+    emulators = emulators_of(session.pid)
+    assert emulators
+    session.sendintr()
+    session.expect(pexpect.EOF, timeout=30)
+    assert termios.tcgetattr(session.child_fd) == before
+    assert session.wait() == 130
+    assert eventually(lambda: not any(map(is_there, emulators)))
+
+
+def test_a_flood_of_output_takes_no_memory(tmp_path: Path) -> None:
+    code = (
+        "static char b[65536]; for (long i = 0; i < SOME; i++) call(NR_WRITE, 1, (long)b, 65536);"
+        "call(NR_EXIT, 0, 0, 0)"
+    )
+    peaks = []
+    for number, count in enumerate((16, 1024)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        program = build(folder, code, "x86_64", "-DSILENT", f"-DSOME={count}")
+        peaks.append(flood(program, count * 65536))
+    assert peaks[1] < peaks[0] + (8 << 10)
+
+
+def flood(program: Path, expected_bytes: int) -> int:
+    """Run a program that says so much, and return the most memory that its reader took, in KiB."""
+    command = [sys.executable, "-c", PROGRAM, "exec", *FAST, str(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as running:
+        assert running.stdout
+        read_bytes = sum(map(len, iter(lambda: running.stdout.read(1 << 16), b"")))
+        _, status, usage = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+    assert (read_bytes, running.returncode) == (expected_bytes, 0)
+    return usage.ru_maxrss

@@ -107,6 +107,8 @@ static void answer(void)
 	case FRAME_RENEW:
 		renew_executors(&request);
 		break;
+	case FRAME_INPUT: /* of a program that has ended meanwhile */
+		break;
 	default:
 		send_status(STATUS_MALFORMED, request.sequence, 0);
 	}

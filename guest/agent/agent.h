@@ -27,11 +27,14 @@ int open_window(void);
 u32 take_from_window(void *to, u32 most);
 void put_into_window(const void *from, u32 bytes);
 int is_window_empty_after_looking(void);
+int is_window_empty_unlooked(void);
 
 /* In frames.c. */
 void open_frames(int in, int out);
 void share_window(const struct frame *request);
 long read_frame(struct frame *frame);
+int is_frame_waiting(void);
+int frames_port(void);
 void send_frame(u8 type, u8 status, u32 sequence, const void *payload, u32 bytes);
 void send_done(u32 sequence);
 void send_status(u8 status, u32 sequence, u32 detail);
@@ -45,6 +48,14 @@ const char *take_text(struct cursor *c);
 void run_program(const struct frame *request);
 void renew_executors(const struct frame *request);
 u8 abis(void);
+
+struct pollfd;
+
+/* In input.c: what the program that runs is to read. */
+void begin_input(int fd, u32 sequence);
+void pass_input(void);
+struct pollfd next_input(void);
+void end_input(void);
 
 /* In files.c and spawn.c. */
 void put_file(const struct frame *request);

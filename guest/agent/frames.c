@@ -115,6 +115,25 @@ long read_frame(struct frame *frame)
 	return checksum(frame, FRAME_HEADER_BYTES + frame->length) == expected ? 0 : -1;
 }
 
+/* What is to be polled by whoever waits for more than a frame. */
+int frames_port(void)
+{
+	return in_fd;
+}
+
+/* Whether there is (the beginning of) a frame; otherwise the port becomes readable with the next. */
+int is_frame_waiting(void)
+{
+	struct pollfd port = { in_fd, POLLIN, 0 };
+	int readable = sys3(NR_poll, &port, 1, 0) > 0;
+
+	if (waiting_at < waiting_end || !in_window)
+		return waiting_at < waiting_end || readable;
+	if (readable)
+		(void)read_port();
+	return !is_window_empty_unlooked();
+}
+
 void send_frame(u8 type, u8 status, u32 sequence, const void *payload, u32 bytes)
 {
 	u32 sum;

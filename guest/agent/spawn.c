@@ -11,6 +11,7 @@ static u8 piece[16384];
 
 struct child {
 	long pid;
+	int in; /* the writing end of its standard input; -1: it has none */
 	int out[2]; /* the reading ends of its standard output and error; -1 once at their end */
 };
 
@@ -32,36 +33,38 @@ static const char *const *take_strings(struct cursor *c, u32 argc)
 	return strings + argc + 1;
 }
 
-_Noreturn static void become(const char *const *environment, int out, int error_out, int report)
+_Noreturn static void become(const char *const *environment, const int *files, int report)
 {
-	int nothing = (int)sys2(NR_open, "/dev/null", O_RDWR);
 	u32 error;
 
+	sys2(NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	sys0(NR_setsid);
-	sys3(NR_dup3, nothing, 0, 0);
-	sys3(NR_dup3, out, 1, 0);
-	sys3(NR_dup3, error_out, 2, 0);
-	sys1(NR_close, nothing);
+	for (int fd = 0; fd < 3; fd++)
+		sys3(NR_dup3, files[fd], fd, 0);
 	error = (u32)-sys3(NR_execve, strings[0], strings, environment);
 	write_all(report, &error, sizeof(error));
 	die(127);
 }
 
 /* 0, or -errno of what could not be done; execve's comes through a pipe that it closes itself. */
-static long start(struct child *child, const char *const *environment)
+static long start(struct child *child, const char *const *environment, int has_input)
 {
-	int out[2], error_out[2], report[2];
+	int in[2] = { -1, -1 }, out[2], error_out[2], report[2];
 	u32 error = 0;
 
-	if (sys2(NR_pipe2, out, O_CLOEXEC) || sys2(NR_pipe2, error_out, O_CLOEXEC) ||
-	    sys2(NR_pipe2, report, O_CLOEXEC))
+	if ((has_input && sys2(NR_pipe2, in, O_CLOEXEC)) || sys2(NR_pipe2, out, O_CLOEXEC) ||
+	    sys2(NR_pipe2, error_out, O_CLOEXEC) || sys2(NR_pipe2, report, O_CLOEXEC))
 		return -EINVAL;
+	if (!has_input)
+		in[0] = (int)sys2(NR_open, "/dev/null", O_RDONLY | O_CLOEXEC);
 	child->pid = sys0(NR_fork);
 	if (child->pid == 0)
-		become(environment, out[1], error_out[1], report[1]);
+		become(environment, (int[]){ in[0], out[1], error_out[1] }, report[1]);
+	sys1(NR_close, in[0]);
 	sys1(NR_close, out[1]);
 	sys1(NR_close, error_out[1]);
 	sys1(NR_close, report[1]);
+	child->in = in[1];
 	child->out[0] = out[0];
 	child->out[1] = error_out[0];
 	read_all(report[0], &error, sizeof(error));
@@ -85,9 +88,11 @@ static void pass_output(struct child *child, u32 which, u32 sequence)
 /* Whether there was anything. */
 static int pass_some(struct child *child, long wait_ms, u32 sequence)
 {
-	struct pollfd waiting[2] = { { child->out[0], POLLIN, 0 }, { child->out[1], POLLIN, 0 } };
+	struct pollfd waiting[3] = { { child->out[0], POLLIN, 0 },
+				     { child->out[1], POLLIN, 0 },
+				     next_input() };
 
-	if (sys3(NR_poll, waiting, 2, wait_ms) <= 0)
+	if (sys3(NR_poll, waiting, 3, wait_ms) <= 0)
 		return 0;
 	for (u32 which = 0; which < 2; which++)
 		if (waiting[which].revents)
@@ -120,8 +125,10 @@ static int attend(struct child *child, u32 timeout_ms, u32 sequence, int *status
 	u64 until = now_ms() + timeout_ms;
 
 	while (now_ms() < until) {
+		pass_input();
 		pass_some(child, has_output(child) ? 10 : 1, sequence);
 		if (sys4(NR_wait4, child->pid, status, WNOHANG, NULL) == child->pid) {
+			end_input();
 			while (pass_some(child, SETTLE_MS, sequence) && has_output(child))
 				;
 			return 1;
@@ -136,9 +143,10 @@ void spawn(const struct frame *request)
 {
 	struct cursor c = open_request(request);
 	u32 timeout_ms = take_u32(&c);
+	u8 has_input = take_u8(&c);
 	u32 argc = take_u32(&c);
 	const char *const *environment;
-	struct child child = { 0, { -1, -1 } };
+	struct child child = { 0, -1, { -1, -1 } };
 	int status = 0, ended = 0;
 	long error;
 
@@ -147,11 +155,13 @@ void spawn(const struct frame *request)
 		send_status(STATUS_MALFORMED, request->sequence, 0);
 		return;
 	}
-	error = start(&child, environment);
+	error = start(&child, environment, has_input);
+	begin_input(child.in, request->sequence);
 	if (!error)
 		ended = attend(&child, timeout_ms, request->sequence, &status);
 	else if (child.pid > 0)
 		sys4(NR_wait4, child.pid, &status, 0, NULL);
+	end_input();
 	for (u32 which = 0; which < 2; which++)
 		if (child.out[which] >= 0)
 			sys1(NR_close, child.out[which]);

@@ -90,6 +90,14 @@ void put_into_window(const void *from, u32 bytes)
 	}
 }
 
+/* From now on the host has to knock. */
+int is_window_empty_unlooked(void)
+{
+	words[AGENT_LOOKS] = 0;
+	__sync_synchronize();
+	return !waiting_bytes();
+}
+
 /* Look for a while; whoever finds nothing has said so before the last look, and may sleep. */
 int is_window_empty_after_looking(void)
 {
@@ -98,9 +106,5 @@ int is_window_empty_after_looking(void)
 	words[AGENT_LOOKS] = 1;
 	while (!waiting_bytes() && ticks() - begin < WINDOW_TICKS)
 		sys0(NR_sched_yield);
-	if (waiting_bytes())
-		return 0;
-	words[AGENT_LOOKS] = 0;
-	__sync_synchronize();
-	return !waiting_bytes();
+	return !waiting_bytes() && is_window_empty_unlooked();
 }

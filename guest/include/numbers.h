@@ -18,6 +18,7 @@
 #define NR_rt_sigaction 13
 #define NR_rt_sigreturn 15
 #define NR_ioctl 16
+#define NR_fcntl 72
 #define NR_getpid 39
 #define NR_fork 57
 #define NR_execve 59
@@ -57,6 +58,7 @@
 #define NR_kill 37
 #define NR_mkdir 39
 #define NR_ioctl 54
+#define NR_fcntl 55
 #define NR_setsid 66
 #define NR_mmap 192 /* mmap2: the offset counts pages */
 #define NR_munmap 91
@@ -107,9 +109,14 @@
 #define MAP_ANONYMOUS 0x20
 
 #define POLLIN 1
+#define POLLOUT 4
 #define POLLHUP 0x10
 #define WNOHANG 1
 #define SIGKILL 9
+#define SIGPIPE 13
+#define SIG_DFL 0
+#define SIG_IGN 1
+#define F_SETFL 4
 #define PR_SET_PDEATHSIG 1
 #define TCSETS 0x5402
 

@@ -6,10 +6,13 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from harness import wire
 from harness.agent.channel import ChannelBroken
+from harness.agent.feeding import Feeder
 from harness.agent.frames import Frame, FrameStream
 from harness.arch import ABIS, Abi
 from harness.deadline import Deadline
@@ -19,6 +22,7 @@ from harness.wire import FrameType, Status
 _DETAIL = struct.Struct("<I")
 _HELLO = struct.Struct("<IBB")
 _PIECE = wire.MAX_REQUEST - 1024
+_NO_INPUT = nullcontext(None)
 
 
 @dataclass(frozen=True)
@@ -151,13 +155,15 @@ class AgentClient:
             self._stream = window
         return done.status == Status.OK
 
-    def execute(
+    def execute(  # noqa: PLR0913 - what a program is started with
         self,
         argv: list[str],
         environment: dict[str, str],
         timeout_s: float,
         deadline: Deadline,
         on_output: Callable[[int, bytes], None],
+        *,
+        input_from: int | None = None,
     ) -> Exit:
         """Run a program in the guest to its end.
 
@@ -167,22 +173,31 @@ class AgentClient:
             timeout_s: after which the agent kills the program's process group.
             deadline: for the agent itself to answer.
             on_output: called with 1 or 2 and what came out of that descriptor.
+            input_from: a descriptor to read its input from; without one it has none.
 
         Raises:
             DeclarationError: the guest's kernel does not run such a file.
         """
         texts = [*argv, *(f"{name}={value}" for name, value in environment.items())]
-        request = struct.pack("<II", int(timeout_s * 1000), len(argv))
+        has_input = input_from is not None
+        request = struct.pack("<IBI", int(timeout_s * 1000), has_input, len(argv))
         request += b"".join(os.fsencode(text) + b"\0" for text in texts)
-        for frame in self._ask(FrameType.EXEC, request, deadline):
-            if frame.type == FrameType.OUTPUT and frame.payload:
-                on_output(frame.payload[0], frame.payload[1:])
+        give = partial(self._give_input, deadline)
+        with Feeder(input_from, _PIECE, give) if input_from is not None else _NO_INPUT as feeder:
+            for frame in self._ask(FrameType.EXEC, request, deadline):
+                if frame.type == FrameType.OUTPUT and frame.payload:
+                    on_output(frame.payload[0], frame.payload[1:])
+                elif frame.type == FrameType.WANT and feeder:
+                    feeder.want()
         detail = _detail(frame)
         if frame.status == Status.ERRNO:
             raise DeclarationError(f"the guest cannot run {argv[0]}: {os.strerror(detail)}")
         if frame.status not in (Status.OK, Status.TIMEOUT):
             _check(frame, f"cannot run {argv[0]}")
         return Exit(_exit_status(detail), frame.status == Status.TIMEOUT)
+
+    def _give_input(self, deadline: Deadline, piece: bytes) -> None:
+        self._stream.send(Frame(FrameType.INPUT, 0, self._sequence, piece), deadline)
 
     def _collect(
         self, kind: FrameType, payload: bytes, deadline: Deadline, trouble: str

@@ -295,12 +295,23 @@ class Guest:
         on_output: OnOutput,
         timeout_s: float = 60.0,
         environment: dict[str, str] | None = None,
+        input_from: int | None = None,
     ) -> Exit:
-        """Run a program in the guest, and pass its output on as it comes."""
+        """Run a program in the guest, and pass its output on as it comes.
+
+        Args:
+            argv: a path in the guest, and arguments; not empty.
+            on_output: takes what it writes.
+            timeout_s: how long it may take.
+            environment: may be empty.
+            input_from: the descriptor that its standard input comes from; without one it is empty.
+        """
         self.asked.note(Executed(tuple(argv)))
         deadline = Deadline.after(timeout_s + _GRACE_S, "program")
         with self._explained():
-            return self._client.execute(argv, environment or {}, timeout_s, deadline, on_output)
+            return self._client.execute(
+                argv, environment or {}, timeout_s, deadline, on_output, input_from=input_from
+            )
 
     def probe(self, abi: Abi, name: str, *numbers: int, timeout_s: float = 60.0) -> dict[str, int]:
         """Run a probe (`guest/probes/NAME.c`) as a program of `abi`, and return what it reports.

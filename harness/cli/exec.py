@@ -43,9 +43,8 @@ def execute(
 ) -> None:
     """Run a program of this host in a guest.
 
-    Its output is ours, and so is its exit status. It runs as root, is /bin/NAME there, reads
-    nothing on standard input, and has the environment that --env gives. It finds
-    /proc, /sys, /dev and /tmp mounted.
+    Its input and output are ours, and so is its exit status. It runs as root, is /bin/NAME there,
+    and has the environment that --env gives. It finds /proc, /sys, /dev and /tmp mounted.
 
     Status: the program's; 128 plus the signal that killed it; 124 when it took too long. Where
     it says 0 and the kernel's log shows a warning or an oops, 1. On standard error, lines that
@@ -58,7 +57,7 @@ def execute(
     with start_guest(kernel, machine.options) as guest:
         guest.write_file(f"/bin/{path.name}", path.read_bytes(), 0o755)
         argv = [f"/bin/{path.name}", *(arguments or ())]
-        end = guest.execute_streaming(argv, _pass_on, timeout, environment)
+        end = guest.execute_streaming(argv, _pass_on, timeout, environment, _find_input())
         status = _judge(end, guest, path.name, timeout)
     sys.exit(status)
 
@@ -71,6 +70,11 @@ def _judge(end: Exit, guest: Guest, name: str, timeout_s: float) -> int:
     if splat:
         print(f"trapgate: the kernel complained: {splat}", file=sys.stderr)
     return TIMED_OUT if end.timed_out else end.status or int(bool(splat))
+
+
+def _find_input() -> int | None:
+    """Return the descriptor of our standard input, None where it was closed."""
+    return sys.stdin.fileno() if sys.stdin else None
 
 
 def _pass_on(which: int, piece: bytes) -> None:
