@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium_axe_python import Axe
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium_axe_python import Axe
 
 PROGRAM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 

@@ -24,7 +24,7 @@ _All = Annotated[bool, typer.Option("--all", help="Every line, not the first of 
 def compare(
     before: _Before, after: _After, *, as_json: _Json = False, everything: _All = False
 ) -> None:
-    """Say what got worse, better, slower, new or gone between two runs.
+    """Say what has changed between two runs, the worst first.
 
     Status 0: nothing is worse. 1: something is. 2: guests were lost that answered before, or the
     runs cannot be compared.

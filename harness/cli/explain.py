@@ -61,7 +61,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     register: _Registers = None,
     as_json: _Json = False,
 ) -> None:
-    """Make one call in a guest, and tell its way through the kernel, from evidence alone.
+    """Tell the way of one call through the kernel, from evidence.
 
     That is the descriptor or register by which it enters, the dispatcher, the slot of its number,
     the service routine with what it was given, page faults with the row of the exception table

@@ -31,7 +31,7 @@ _Against = Annotated[
 def report(
     run: _Run, *, format_: _Format = "", output: _Output = None, against: _Against = ""
 ) -> None:
-    """Write what a run has found: a page, JUnit's XML, KTAP, JSON Lines, KCIDB, Markdown.
+    """Write what a run has found, as a page or for other programs.
 
     Without --output it goes to standard output.
     """

@@ -29,7 +29,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command()
 @takes_machine
 def tables(*, machine: MachineChoice, diff: _Diff = None, as_json: _Json = False) -> None:
-    """Show every system-call number with its name and service routine, for each ABI.
+    """Show where each system-call number leads, for each ABI.
 
     What a number leads to is read from the running kernel: from its table of pointers, or from the
     code of the switch that dispatches instead.
