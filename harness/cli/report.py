@@ -33,7 +33,7 @@ def report(
 ) -> None:
     """Write what a run has found, as a page or for other programs.
 
-    Without --output it goes to standard output.
+    HTML, JUnit, KTAP, JSON Lines, KCIDB, Markdown; without --output on standard output.
     """
     chosen = choose_format(format_, output)
     found = read_run(run)
