@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists that the kernel reads and writes entry by entry: names of files, descriptors, words.
+
+Source: fs/readdir.c; fs/select.c do_sys_poll, compat_get_bitmap of lib/compat.c; fs/eventpoll.c;
+fs/read_write.c do_sendfile; kernel/sys.c newuname, olduname (6.1).
+"""
+
+import struct
+from errno import EBADF, EINVAL
+from os import O_RDWR
+
+import pytest
+
+from harness.agent.arguments import At, Buffer
+from harness.arch import I386
+from harness.landscape import ARENA
+
+pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+
+FOLDER = b"/listed\0"
+NAMES = (b"a", b"four", b"a name of twenty-one.")
+FIFO, REGULAR = 1, 8
+SCRATCH = ARENA.start + 0x8000
+
+
+def entries_of(memory, wide):
+    """Read directory entries: inode, type and name; where the type is depends on the call."""
+    found, at = {}, 0
+    while at < len(memory):
+        head = "<QQHB" if wide == "64" else "<QQH" if wide == "long" else "<IIH"
+        number, _, length, *kind = struct.unpack_from(head, memory, at)
+        entry = memory[at : at + length]
+        name = entry[struct.calcsize(head) :].split(b"\0")[0]
+        found[name] = (number, kind[0] if kind else entry[-1], length)
+        at += length
+    return found
+
+
+@pytest.fixture
+def folder(guest, entry):
+    """Give a descriptor of a folder with a few files in it."""
+    calls = [("mkdir", FOLDER, 0o700)]
+    calls += [("mknod", FOLDER[:-1] + b"/" + name + b"\0", 0o100600, 0) for name in NAMES]
+    assert {said.value for said in guest.series(entry, calls)} == {0}
+    return guest.call(entry, "open", FOLDER, 0).value
+
+
+@pytest.mark.parametrize("name", ["getdents", "getdents64"])
+def test_a_folders_entries_are_told_with_number_and_type(guest, entry, folder, name):
+    wide = "64" if name == "getdents64" else "int" if entry.table is I386 else "long"
+    said = guest.call(entry, name, folder, Buffer(512), 504)
+    assert said.memory[0][said.value :] == b"\xa5" * (512 - said.value)
+    found = entries_of(said.memory[0][: said.value], wide)
+    width = 4 if wide == "int" else 8
+    assert {*found} == {b".", b"..", *NAMES}
+    assert {length % width for _, _, length in found.values()} == {0}
+    assert {found[one][1] for one in NAMES} == {REGULAR}
+    assert len({number for number, _, _ in found.values()} - {0}) >= len(NAMES) + 1
+    assert guest.call(entry, name, folder, Buffer(512), 504).value == 0
+    assert guest.call(entry, "lseek", folder, 0, 0).value == 0
+    assert guest.call(entry, name, folder, Buffer(512), 8).errno == EINVAL
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_the_oldest_call_tells_one_entry_at_a_time(guest, entry, folder):
+    seen = set()
+    for _ in range(len(NAMES) + 2):
+        said = guest.call(entry, "readdir", folder, Buffer(300), 1)
+        assert said.value == 1
+        number, _, length = struct.unpack_from("<IIH", said.memory[0])
+        assert number > 0
+        seen.add(said.memory[0][10 : 10 + length])
+        assert said.memory[0][10 + length :].startswith(b"\0\xa5")
+    assert seen == {b".", b"..", *NAMES}
+    assert guest.call(entry, "readdir", folder, Buffer(300), 1).value == 0
+
+
+@pytest.fixture
+def pipe(guest, entry):
+    """Give the two ends of a pipe that holds a byte."""
+    ends = struct.unpack("<II", guest.call(entry, "pipe", Buffer(8)).memory[0])
+    assert guest.call(entry, "write", ends[1], b"x", 1).value == 1
+    return ends
+
+
+READABLE, WRITABLE, INVALID = 1, 4, 0x20
+
+
+def test_poll_answers_for_each_descriptor(guest, entry, pipe):
+    asked = ((pipe[0], 5), (pipe[1], 5), (-1, 5), (999, 5), (pipe[0], WRITABLE))
+    given = b"".join(struct.pack("<ihH", fd, events, 0xA5A5) for fd, events in asked)
+    answers = (READABLE, WRITABLE, 0, INVALID, 0)
+    expected = b"".join(
+        struct.pack("<ihH", *one, answer) for one, answer in zip(asked, answers, strict=True)
+    )
+    guest.write(entry.abi, SCRATCH, given)
+    assert guest.call(entry, "poll", SCRATCH, len(asked), 0).value == 3
+    assert guest.read(entry.abi, SCRATCH, len(given)) == expected
+    assert guest.call(entry, "poll", SCRATCH, 2, 0).value == 2
+
+
+PLACES = (31, 32, 63, 64, 70)
+
+
+@pytest.mark.parametrize("name", ["_newselect", "select", "pselect6"])
+def test_select_finds_a_descriptors_bit_wherever_it_is(guest, entry, pipe, name):
+    if name == "_newselect" and entry.table is not I386:
+        pytest.skip("64-bit calls have no other select")
+    if name == "select" and entry.table is I386:
+        name = "_newselect"
+    for place in PLACES:
+        assert guest.call(entry, "dup2", pipe[0], place).value == place
+    assert guest.call(entry, "dup2", pipe[1], 40).value == 40
+    both = sum(1 << place for place in (*PLACES, 40)).to_bytes(16, "little")
+    reading, writing, none = (SCRATCH + 0x100 * n for n in range(3))
+    for where in (reading, writing, none):
+        guest.write(entry.abi, where, both)
+    said = guest.call(
+        entry, name, 71, reading, writing, none, At(SCRATCH + 0x800, entry.table.words(0, 0)), 0
+    )
+    assert said.value == len(PLACES) + 1
+    seen = [int.from_bytes(guest.read(entry.abi, at, 16), "little") for at in (reading, writing)]
+    assert seen == [sum(1 << place for place in PLACES), 1 << 40]
+    assert guest.read(entry.abi, none, 16) == bytes(16)
+    guest.write(entry.abi, reading, (1 << 41).to_bytes(16, "little"))
+    assert guest.call(entry, name, 42, reading, 0, 0, entry.table.words(0, 0), 0).errno == EBADF
+    assert guest.call(entry, name, -1, reading, 0, 0, entry.table.words(0, 0), 0).errno == EINVAL
+
+
+ADD, DELETE, MODIFY = 1, 2, 3
+DATA = 0x1122_3344_5566_7788
+
+
+def test_epoll_gives_back_what_it_was_given(guest, entry, pipe):
+    """Its structure has no gap, for either kind of program: include/uapi/linux/eventpoll.h."""
+    fd = guest.call(entry, "epoll_create1", 0).value
+    for place, end in enumerate(pipe):
+        event = struct.pack("<IQ", 5, DATA + place)
+        assert guest.call(entry, "epoll_ctl", fd, ADD, end, event).value == 0
+    said = guest.call(entry, "epoll_wait", fd, Buffer(32), 2, 0)
+    assert said.value == 2
+    assert said.memory[0][24:] == b"\xa5" * 8
+    seen = {struct.unpack_from("<IQ", said.memory[0], at) for at in (0, 12)}
+    assert seen == {(READABLE, DATA), (WRITABLE, DATA + 1)}
+    assert guest.call(entry, "epoll_wait", fd, Buffer(32), 1, 0).value == 1
+    assert guest.call(entry, "epoll_wait", fd, Buffer(32), 0, 0).errno == EINVAL
+
+
+LETTERS = b"abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.mark.parametrize("name", ["sendfile", "sendfile64"])
+def test_a_position_is_taken_and_given_back(guest, entry, pipe, name):
+    if name == "sendfile64" and entry.table is not I386:
+        pytest.skip("64-bit calls have one sendfile")
+    size = entry.table.word_bytes if name == "sendfile" else 8
+    guest.write_file("/letters", LETTERS)
+    fd = guest.call(entry, "open", b"/letters\0", O_RDWR).value
+    guest.write(entry.abi, SCRATCH, (3).to_bytes(size, "little") + b"\xa5" * 8)
+    assert guest.call(entry, name, pipe[1], fd, SCRATCH, 5).value == 5
+    seen = guest.read(entry.abi, SCRATCH, size + 8)
+    assert seen == (8).to_bytes(size, "little") + b"\xa5" * 8
+    assert guest.call(entry, "lseek", fd, 0, 1).value == 0
+    assert guest.call(entry, "read", pipe[0], Buffer(16), 16).memory[0][:6] == b"xdefgh"
+
+
+FIELDS = ("ostype", "hostname", "osrelease", "version", None, "domainname")
+
+
+def names_of_the_system(guest):
+    """Return what the kernel calls itself, and None for its machine."""
+    paths = [f"/proc/sys/kernel/{name}" if name else None for name in FIELDS]
+    return [guest.read_file(path).rstrip(b"\n") if path else None for path in paths]
+
+
+@pytest.mark.parametrize(("name", "width", "count"), [("uname", 65, 6), ("olduname", 65, 5)])
+def test_the_system_says_its_names_each_in_its_field(guest, entry, name, width, count):
+    if name not in guest.table(entry).numbers:
+        pytest.skip("64-bit calls have one uname")
+    said = guest.call(entry, name, Buffer(count * width + 8))
+    (memory,) = said.memory
+    assert memory[count * width :] == b"\xa5" * 8
+    known = names_of_the_system(guest)[:count]
+    seen = [memory[at * width : (at + 1) * width].split(b"\0")[0] for at in range(count)]
+    machine = seen.pop(FIELDS.index(None))
+    known.pop(FIELDS.index(None))
+    assert seen == known
+    assert machine in (b"i686", b"x86_64", b"i586")
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_the_oldest_uname_has_fields_of_nine_bytes(guest, entry):
+    (memory,) = guest.call(entry, "oldolduname", Buffer(5 * 9 + 8)).memory
+    assert memory[45:] == b"\xa5" * 8
+    seen = [memory[at * 9 : (at + 1) * 9].split(b"\0")[0] for at in range(4)]
+    assert seen == [known[:8] for known in names_of_the_system(guest)[:4]]

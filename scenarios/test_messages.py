@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What travels beside a message's data, and options of sockets that are structures.
+
+Source: net/core/scm.c; net/compat.c cmsghdr_from_user_compat_to_kern, put_cmsg_compat; net/socket.c
+move_addr_to_user; net/core/sock.c sock_set_timeout, sk_getsockopt (6.1).
+"""
+
+import struct
+from errno import EBADF, EDOM, EINVAL
+
+import pytest
+
+from harness.agent.arguments import At, Buffer
+from harness.landscape import ARENA
+
+pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+
+AF_UNIX, DATAGRAM, SOL_SOCKET = 1, 2, 1
+RIGHTS, CREDENTIALS, PASS_CREDENTIALS = 1, 2, 16
+LINGER, RECEIVE_TIMEOUT, SEND_TIMEOUT, TYPE = 13, 20, 21, 3
+CUT_CONTROL, CUT_DATA, CLOSE_ON_EXEC = 0x8, 0x20, 0x4000_0000
+HEADER, SEGMENTS, DATA, CONTROL = (ARENA.start + 0x8000 + 0x400 * n for n in range(4))
+
+
+@pytest.fixture
+def pair(guest, entry):
+    """Give two connected sockets, and have a segment of eight bytes at SEGMENTS."""
+    fds = guest.call(entry, "socketpair", AF_UNIX, DATAGRAM, 0, Buffer(8)).memory[0]
+    guest.write(entry.abi, SEGMENTS, entry.table.words(DATA, 8))
+    guest.write(entry.abi, DATA, b"abcdefgh")
+    return struct.unpack("<II", fds)
+
+
+def control(entry, kind, content):
+    """Return a control message: its length of a word, level and type, what it brings."""
+    size = entry.table.word_bytes
+    length = size + 8 + len(content)
+    return entry.table.words(length) + struct.pack("<II", SOL_SOCKET, kind) + content
+
+
+def aligned(entry, message):
+    size = entry.table.word_bytes
+    return message.ljust((len(message) + size - 1) // size * size, b"\0")
+
+
+def send(guest, entry, fd, messages):
+    guest.write(entry.abi, CONTROL, messages)
+    header = entry.table.words(0, 0, SEGMENTS, 1, CONTROL, len(messages), 0)
+    return guest.call(entry, "sendmsg", fd, At(HEADER, header), 0)
+
+
+def receive(guest, entry, fd, room, flags=0):
+    """Return what came beside the data, and the flags of the message."""
+    guest.write(entry.abi, CONTROL, b"\xa5" * 128)
+    header = entry.table.words(0, 0, SEGMENTS, 1, CONTROL, room, 0)
+    assert guest.call(entry, "recvmsg", fd, At(HEADER, header), flags).value == 8
+    size = entry.table.word_bytes
+    seen = guest.read(entry.abi, HEADER, 7 * size)
+    length = int.from_bytes(seen[5 * size : 6 * size], "little")
+    told = int.from_bytes(seen[6 * size : 6 * size + 4], "little")
+    beside = guest.read(entry.abi, CONTROL, 128)
+    assert beside[length:] == b"\xa5" * (128 - length)
+    return beside[:length], told
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_descriptors_travel_beside_the_data(guest, entry, pair, count):
+    given = struct.pack(f"<{count}I", *[pair[0]] * count)
+    assert send(guest, entry, pair[0], control(entry, RIGHTS, given)).value == 8
+    highest = max(pair)
+    seen, flags = receive(guest, entry, pair[1], 128)
+    new = struct.pack(f"<{count}I", *range(highest + 1, highest + 1 + count))
+    message = control(entry, RIGHTS, new)
+    assert (seen[: len(message)], flags) == (message, 0)
+    assert len(seen) == len(aligned(entry, message))
+    for fd in range(highest + 1, highest + 1 + count):
+        assert guest.call(entry, "write", fd, b"x", 1).value == 1
+
+
+def test_a_descriptor_that_finds_no_room_is_not_given(guest, entry, pair):
+    assert send(guest, entry, pair[0], control(entry, RIGHTS, struct.pack("<I", 0))).value == 8
+    room = entry.table.word_bytes + 8 + 3
+    seen, flags = receive(guest, entry, pair[1], room)
+    assert flags & CUT_CONTROL
+    assert seen == b""
+    assert guest.call(entry, "close", max(pair) + 1).errno == EBADF
+
+
+def test_a_sender_is_named_beside_the_data(guest, entry, pair):
+    own = guest.call(entry, "getpid").value
+    assert (
+        guest.call(entry, "setsockopt", pair[1], SOL_SOCKET, PASS_CREDENTIALS, b"\1\0\0\0", 4).value
+        == 0
+    )
+    for given in ((own, 7, 8), None):
+        messages = control(entry, CREDENTIALS, struct.pack("<III", *given)) if given else b""
+        assert send(guest, entry, pair[0], messages).value == 8
+        expected = control(entry, CREDENTIALS, struct.pack("<III", *(given or (own, 0, 0))))
+        seen, flags = receive(guest, entry, pair[1], 128)
+        assert (seen[: len(expected)], flags) == (expected, 0)
+
+
+def test_several_control_messages_are_each_found(guest, entry, pair):
+    own = guest.call(entry, "getpid").value
+    rights = control(entry, RIGHTS, struct.pack("<I", pair[0]))
+    credentials = control(entry, CREDENTIALS, struct.pack("<III", own, 0, 0))
+    calls = ("setsockopt", pair[1], SOL_SOCKET, PASS_CREDENTIALS, b"\1\0\0\0", 4)
+    assert guest.call(entry, *calls).value == 0
+    assert send(guest, entry, pair[0], aligned(entry, rights) + credentials).value == 8
+    seen, flags = receive(guest, entry, pair[1], 128)
+    first = aligned(entry, credentials)
+    assert seen[: len(credentials)] == credentials
+    assert seen[len(first) :][: len(rights)] == control(
+        entry, RIGHTS, struct.pack("<I", max(pair) + 1)
+    )
+    assert flags == 0
+
+
+def test_a_control_message_of_no_possible_length_is_einval(guest, entry, pair):
+    good = control(entry, RIGHTS, struct.pack("<I", 0))
+    least = entry.table.word_bytes + 8
+    for length in (0, least - 1, len(good) + 1, entry.table.mask):
+        bad = entry.table.words(length) + good[entry.table.word_bytes :]
+        assert send(guest, entry, pair[0], bad).errno == EINVAL, length
+    assert guest.call(entry, "recvfrom", pair[1], Buffer(8), 8, 0x40, 0, 0).errno is not None
+
+
+@pytest.mark.parametrize("option", [RECEIVE_TIMEOUT, SEND_TIMEOUT])
+def test_a_timeout_is_told_as_it_was_set(guest, entry, pair, option):
+    size = 2 * entry.table.word_bytes
+    where = (pair[0], SOL_SOCKET, option)
+    given = entry.table.words(1234, 500_000)
+    assert guest.call(entry, "setsockopt", *where, given, size).value == 0
+    length = struct.pack("<I", 64)
+    said = guest.call(entry, "getsockopt", *where, Buffer(size + 8), At(DATA, length))
+    assert said.memory == (given + b"\xa5" * 8,)
+    assert guest.read(entry.abi, DATA, 4) == struct.pack("<I", size)
+    bad = entry.table.words(1, 1_000_000)
+    assert guest.call(entry, "setsockopt", *where, bad, size).errno == EDOM
+    assert guest.call(entry, "setsockopt", *where, given, size - 1).errno == EINVAL
+
+
+def test_an_option_is_told_as_far_as_there_is_room(guest, entry, pair):
+    for room in (4, 3, 1, 0, 8):
+        where = (pair[0], SOL_SOCKET, TYPE, Buffer(8), At(DATA, struct.pack("<I", room)))
+        said = guest.call(entry, "getsockopt", *where)
+        fits = min(room, 4)
+        expected = struct.pack("<I", DATAGRAM)[:fits].ljust(8, b"\xa5")
+        assert (said.value, said.memory) == (0, (expected,)), room
+        assert guest.read(entry.abi, DATA, 4) == struct.pack("<I", fits), room
+    bad = At(DATA, struct.pack("<i", -1))
+    said = guest.call(entry, "getsockopt", pair[0], SOL_SOCKET, TYPE, Buffer(8), bad)
+    assert said.errno == EINVAL
+
+
+def test_an_address_is_told_as_far_as_there_is_room_and_its_length_whole(guest, entry):
+    fd = guest.call(entry, "socket", AF_UNIX, DATAGRAM, 0).value
+    address = struct.pack("<H", AF_UNIX) + b"/tmp/named\0"
+    assert guest.call(entry, "bind", fd, address, len(address)).value == 0
+    for room in (len(address), len(address) - 1, 2, 1, 0, 110):
+        length = At(DATA, struct.pack("<I", room))
+        said = guest.call(entry, "getsockname", fd, Buffer(112), length)
+        assert said.memory == (address[:room].ljust(112, b"\xa5"),), room
+        assert guest.read(entry.abi, DATA, 4) == struct.pack("<I", len(address)), room
+    bad = At(DATA, struct.pack("<i", -1))
+    assert guest.call(entry, "getsockname", fd, Buffer(112), bad).errno == EINVAL
