@@ -57,6 +57,26 @@ def test_the_entry_stop_shows_number_enosys_and_every_register_as_it_was(puppet,
     assert {name: seen[name] for name in expected} == expected
 
 
+@pytest.mark.entries("syscall", "int80_64")
+def test_the_entry_stop_shows_as_much_of_the_number_as_the_table_takes(puppet, entry):
+    whole = 0xFACE_0000_0000_0000 | puppet.number(entry, "getppid")
+    puppet.prepare(entry, whole)
+    puppet.resume(Request.SYSCALL)
+    assert hex(puppet.registers()["orig_ax"]) == hex(whole & entry.table.mask)
+
+
+NESTED, ALIGNMENT = 0x4000, 0x40000
+
+
+def test_flags_do_no_harm_on_the_slow_way_back(puppet, entry):
+    """A traced call returns by IRET, which a nested-task flag of the kernel's would make fail."""
+    for flag in (NESTED, ALIGNMENT, NESTED | ALIGNMENT):
+        puppet.prepare(entry, "getppid", flags=0x202 | flag)
+        assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, CALL_STOP, TRAP_STOP]
+        found = puppet.after()
+        assert (found["ax"], hex(found["flags"] & flag)) == (1, hex(flag))
+
+
 @pytest.mark.claim(22)
 @pytest.mark.claim(56)
 @pytest.mark.entries("kernel_vsyscall", *FAST)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a program may ask for itself: its time-stamp counter, low addresses, restartable sequences.
+
+Source: arch/x86/kernel/process.c set_tsc_mode; arch/x86/kernel/sys_x86_64.c find_start_end;
+kernel/rseq.c (6.1).
+"""
+
+import struct
+from errno import EBUSY, EFAULT, EINVAL, ENOSYS, EPERM
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.agent.code import place_code
+from harness.arch import I386
+from harness.entry import entry_paths_of, function_path
+from harness.landscape import ARENA
+
+SIGSEGV, SI_KERNEL, GENERAL_PROTECTION = 11, 0x80, 13
+GET_TSC, SET_TSC, ENABLE, REFUSE = 25, 26, 1, 2
+RDTSC_AND_RETURN = b"\x0f\x31\xc3"
+
+
+def test_the_time_stamp_counter_can_be_refused(guest, abi):
+    entry = entry_paths_of(abi)[0]
+    code = place_code(guest, abi, RDTSC_AND_RETURN)
+    expected = {ENABLE: None, REFUSE: (SIGSEGV, SI_KERNEL, GENERAL_PROTECTION, code)}
+    for mode in (ENABLE, REFUSE, ENABLE):
+        assert guest.call(entry, "prctl", SET_TSC, mode, 0, 0, 0).value == 0
+        told = guest.call(entry, "prctl", GET_TSC, Buffer(4), 0, 0, 0)
+        assert told.memory == (struct.pack("<I", mode),)
+        said = guest.call(function_path(abi), code).signal
+        seen = said and (said.number, said.code, said.trap)
+        assert seen == (expected[mode] and expected[mode][:3])
+
+
+@pytest.mark.parametrize("mode", [0, 3, -1])
+def test_no_other_mode_of_the_time_stamp_counter_is_known(guest, abi, mode):
+    said = guest.call(entry_paths_of(abi)[0], "prctl", SET_TSC, mode, 0, 0, 0)
+    assert said.errno == EINVAL
+
+
+MAP_PRIVATE_ANONYMOUS, MAP_32BIT = 0x22, 0x40
+
+
+@pytest.mark.entries("syscall")
+def test_low_memory_is_given_between_1_and_2_gib(guest, entry):
+    for size in (4096, 1 << 20, 1 << 28):
+        said = guest.call(entry, "mmap", 0, size, 3, MAP_PRIVATE_ANONYMOUS | MAP_32BIT, -1, 0)
+        assert 1 << 30 <= said.value <= (1 << 31) - size
+    said = guest.call(entry, "mmap", 0, 4096, 3, MAP_PRIVATE_ANONYMOUS, -1, 0)
+    assert said.value > 1 << 32
+
+
+RSEQ_BYTES, UNREGISTER, SIGNATURE = 32, 1, 0x5305_3053
+AREA = ARENA.start + 0x8000
+NOWHERE = 0xFFFF_FFFF
+
+
+def registered(guest, entry):
+    """Register a restartable sequence's area, or skip where there is none."""
+    guest.write(entry.abi, AREA, struct.pack("<IIQI", 0, NOWHERE, 0, 0).ljust(RSEQ_BYTES, b"\0"))
+    said = guest.call(entry, "rseq", AREA, RSEQ_BYTES, 0, SIGNATURE)
+    if said.errno == ENOSYS:
+        pytest.skip("built without restartable sequences")
+    assert said.value == 0
+
+
+@pytest.mark.entries("int80", "syscall", "int80_64")
+def test_a_registered_area_names_the_processor_until_it_is_unregistered(guest, entry):
+    registered(guest, entry)
+    assert guest.read(entry.abi, AREA, 8) == struct.pack("<II", 0, 0)
+    assert guest.call(entry, "rseq", AREA, RSEQ_BYTES, UNREGISTER, SIGNATURE).value == 0
+    assert guest.read(entry.abi, AREA, 8) == struct.pack("<II", 0, NOWHERE)
+
+
+@pytest.mark.entries("int80", "syscall", "int80_64")
+def test_a_registration_that_makes_no_sense_is_refused(guest, entry):
+    registered(guest, entry)
+    cases = {
+        (AREA, RSEQ_BYTES, 0, SIGNATURE): EBUSY,
+        (AREA, RSEQ_BYTES, 0, SIGNATURE ^ 1): EPERM,
+        (AREA, RSEQ_BYTES, UNREGISTER, SIGNATURE ^ 1): EPERM,
+        (AREA + 64, RSEQ_BYTES, UNREGISTER, SIGNATURE): EINVAL,
+        (AREA, RSEQ_BYTES, 0x80, SIGNATURE): EINVAL,
+        (AREA, RSEQ_BYTES, UNREGISTER, SIGNATURE): None,
+        (AREA + 4, RSEQ_BYTES, 0, SIGNATURE): EINVAL,
+        (AREA, RSEQ_BYTES - 1, 0, SIGNATURE): EINVAL,
+    }
+    seen = [said.errno for said in guest.series(entry, [("rseq", *four) for four in cases])]
+    assert dict(zip(cases, seen, strict=True)) == cases
+    last = 0xFFFF_F000 if entry.table is I386 else 1 << 63
+    assert guest.call(entry, "rseq", last, RSEQ_BYTES, 0, SIGNATURE).errno == EFAULT
+    assert guest.call(entry, "getppid").value == 1
