@@ -97,7 +97,8 @@ def test_the_oldest_call_sets_a_handler_for_once(guest, entry):
     act(guest, entry, SIGUSR1, handler=RESTORER, mask=ALL)
     assert guest.call(entry, "signal", SIGUSR1, HANDLER).value == RESTORER
     seen = act(guest, entry, SIGUSR1)
-    assert seen == {"handler": HANDLER, "flags": 0xC000_0000, "restorer": 0, "mask": 0}
+    del seen["restorer"]  # nobody's: 5.10 leaves there what was on its stack
+    assert seen == {"handler": HANDLER, "flags": 0xC000_0000, "mask": 0}
     assert guest.call(entry, "signal", SIGUSR1, 1).value == HANDLER
     said = guest.series(entry, [("signal", signal, 1) for signal in (0, 65, SIGKILL, SIGSTOP)])
     assert [one.errno for one in said] == [EINVAL] * 4
