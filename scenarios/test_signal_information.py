@@ -12,7 +12,16 @@ from errno import EAGAIN, EINVAL, EPERM
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.structures import ENDED, EVENT, QUEUED, READY, SENT, SIGNAL_BYTES, TIMED
+from harness.agent.structures import (
+    ENDED,
+    ENDED_AFTER,
+    EVENT,
+    QUEUED,
+    READY,
+    SENT,
+    SIGNAL_BYTES,
+    TIMED,
+)
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -150,6 +159,17 @@ def test_the_end_of_a_child_is_told_to_its_parent(guest, entry):
     ended = {"signal": SIGCHLD, "errno": 0, "code": CLD_EXITED, "pid": second, "uid": 0}
     assert layout.decode(said.memory[0]) == {**ended, "status": status >> 8}
     assert status & 0x7F == 0
+
+
+@pytest.mark.usefixtures("own")
+def test_the_signal_of_a_childs_end_says_the_same(guest, entry):
+    child = guest.call(entry, "fork").value
+    seen = take(guest, entry, SIGCHLD, ENDED_AFTER[entry.table.name])
+    assert 0 <= seen.pop("user") < 100
+    assert 0 <= seen.pop("system") < 100
+    known = guest.call(entry, "wait4", child, Buffer(4), 0, 0).memory[0]
+    ended = {"signal": SIGCHLD, "errno": 0, "code": CLD_EXITED, "pid": child, "uid": 0}
+    assert seen == {**ended, "status": known[1]}
 
 
 def test_a_signal_can_be_read_from_a_descriptor(guest, entry, own):

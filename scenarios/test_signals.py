@@ -7,6 +7,7 @@ Source: arch/x86/kernel/signal.c, signal_32.c, signal_64.c, fpu/signal.c (6.1).
 """
 
 import struct
+from dataclasses import replace
 from errno import ENOMEM, EPERM
 
 import pytest
@@ -28,6 +29,7 @@ from harness.agent.signals import (
 from harness.agent.structures import ALTERNATE_STACK
 from harness.agent.vdso import read_vdso
 from harness.arch import I386
+from harness.errors import GuestError
 from harness.landscape import ARENA, HOLE
 from harness.wire import SEGMENTS
 
@@ -308,6 +310,29 @@ def test_a_stack_without_room_for_the_frame_is_sigsegv(guest, entry, where):
         said, [SIGSEGV, SI_KERNEL, 0, 0, NO_ROOM[where]]
     )
     assert each(said, lambda one: one.after[stack]) == same(said, NO_ROOM[where])
+
+
+def overflow(guest, entry):
+    """Have frames built where they do not fit on the alternate stack, and where they do."""
+    for kind, flags in frame_kinds(entry.abi).items():
+        how = Sending(flags | SA_ONSTACK)
+        start = deliver(guest, entry, how=how)["alternate"]
+        with pytest.raises(GuestError, match=f"ended with {128 + SIGSEGV}"):
+            deliver(guest, entry, how=replace(how, stack=start + 256))
+        assert deliver(guest, entry, how=replace(how, stack=start + 8192)).returned, kind
+
+
+@pytest.mark.entries("syscall", "int80_64")
+def test_a_frame_that_does_not_fit_on_the_alternate_stack_ends_the_process(guest, entry):
+    """Not even the handler of SIGSEGV has room for its own."""
+    overflow(guest, entry)
+
+
+@pytest.mark.entries("int80")
+@pytest.mark.needs(since="6.2")
+def test_a_32_bit_frame_that_does_not_fit_on_the_alternate_stack_ends_the_process(guest, entry):
+    """A 64-bit kernel did not look before: arch/x86/ia32/ia32_signal.c get_sigframe (6.1)."""
+    overflow(guest, entry)
 
 
 @pytest.mark.entries(*PLAIN)

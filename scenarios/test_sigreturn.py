@@ -26,7 +26,8 @@ from harness.landscape import HOLE
 from harness.wire import SEGMENTS
 
 PLAIN = ("int80", "syscall")
-SIGILL, SIGTRAP, SIGSEGV = 4, 5, 11
+SIGILL, SIGTRAP, SIGBUS, SIGSEGV = 4, 5, 7, 11
+RESTART_RESULTS = (512, 513, 514, 516)
 TRAP_TRACE, SEGV_MAPERR, SI_KERNEL, ILL_BADSTK = 2, 1, 0x80, 8
 GENERAL_PROTECTION, IRET_ERROR = 13, 32
 IN_LDT, FLAT_IN_LDT = 4, 7
@@ -196,6 +197,19 @@ def test_a_bad_instruction_pointer_is_sigsegv_there(guest, entry):
     assert each(said, lambda one: [one.second.frame[name] for name in names]) == {
         name: [SIGSEGV, SEGV_MAPERR, *[value_of(NOWHERE, name)] * 3] for name in said
     }
+
+
+@pytest.mark.entries(*PLAIN)
+@pytest.mark.parametrize("result", RESTART_RESULTS)
+def test_a_result_in_the_frame_is_no_reason_to_make_a_call_again(guest, entry, result):
+    """Another signal comes at the return, where calls that it interrupted would be prepared."""
+    change = Change(entry.number, -result & entry.abi.mask)
+    said = in_each_frame(guest, entry, change, mask=1 << (SIGBUS - 1))
+    for kind, one in said.items():
+        first, second = one.first.frame, one.second.frame
+        assert second["signo"] == SIGBUS, kind
+        assert entry.abi.signed(second[entry.number]) == -result, kind
+        assert second["ip"] == first["ip"], kind
 
 
 @pytest.mark.entries(*PLAIN)

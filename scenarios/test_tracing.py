@@ -6,7 +6,7 @@ kernel/ptrace.c (6.1); man 2 ptrace.
 """
 
 import struct
-from errno import EBADF, ENOSYS
+from errno import EBADF, EINTR, ENOSYS
 from os import O_RDONLY
 from signal import SIGTRAP
 
@@ -16,6 +16,8 @@ from harness.agent.arguments import Buffer
 from harness.agent.filters import AUDIT_ARCH
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status, plain_name
 from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
+from harness.agent.signals import SA_RESTORER, SA_SIGINFO
+from harness.agent.structures import ACTION
 from harness.entry import ENTRY_POINTS, KERNEL_VSYSCALL, SYSCALL
 
 FAST = ("sysenter", "syscall32")
@@ -200,6 +202,29 @@ def test_an_interrupted_call_shows_why_and_is_made_again(puppet, entry):
         assert puppet.registers() == first | {"orig_ax": puppet.number(entry, again)}
         puppet.set_registers(orig_ax=-1)
         assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
+
+
+RETURN_FROM_SIGNAL = {
+    "i386": b"\x58\xb8\xad\0\0\0\xcd\x80",  # pop %eax; mov $173, %eax; int $0x80
+    "x86_64": b"\x58\xb8\x0f\0\0\0\x0f\x05",  # pop %rax; mov $15, %eax; syscall
+}
+
+
+@pytest.mark.entries(*OWN)
+def test_what_a_handler_has_ended_is_not_there_to_restart(puppet, entry):
+    """Every return from a handler forgets it: arch/x86/kernel/signal_64.c restore_sigcontext."""
+    code, action = puppet.strings.stage + 0x2000, puppet.strings.stage + 0x3000
+    puppet.write(code, RETURN_FROM_SIGNAL[puppet.abi.name])
+    fields = {"handler": code, "flags": SA_SIGINFO | SA_RESTORER, "restorer": code}
+    puppet.write(action, ACTION[puppet.abi.name].encode(**fields))
+    assert puppet.call(entry, "rt_sigaction", SIGUSR1, action, 0, 8) == 0
+    puppet.prepare(entry, "poll", 0, 0, 1000)
+    _, status = puppet.interrupt(SIGUSR1)
+    assert status == CALL_STOP
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    assert puppet.resume(by_signal=SIGUSR1) == TRAP_STOP
+    assert entry.abi.signed(puppet.after()["ax"]) == -EINTR
+    assert puppet.call(entry, "restart_syscall") == -EINTR
 
 
 def test_a_call_under_sysemu_stops_at_its_entry_only_and_is_not_made(puppet, entry):

@@ -113,6 +113,7 @@ void make_fpu(struct fpu *fpu, u8 seed)
 			fpu->bytes[i] = 0;
 	fpu->bytes[0] = 0x7f;
 	fpu->bytes[1] = (u8)(seed & 0xc);
+	fpu->bytes[3] = (u8)(seed & 0x38);
 	fpu->bytes[4] = 0xff;
 	fpu->bytes[MXCSR] = 0x80;
 	fpu->bytes[MXCSR + 1] = (u8)(0x1f | (seed & 0x60));

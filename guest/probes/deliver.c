@@ -12,6 +12,7 @@
  * from where the frame says that the x87 state is. Width 0 puts an address of ours: value 0 that of
  * `reset_ss`, 1 the last 64 bytes before a hole, 2 the hole, 3 + 16 * N a copy of the x87 state N
  * bytes into the alternate stack, 4 + 16 * N a copy of its first N bytes that ends at the hole.
+ * A handler whose mask blocks SIGBUS sends itself one, which comes when it returns.
  *
  * Asks:   what is in the frame, what in the registers at the handler's start, and what after it?
  *         what does a frame lead to that no kernel would have made?
@@ -121,6 +122,8 @@ static void look_around(void)
 	sys4(NR_rt_sigprocmask, 0, NULL, &mask_inside, 8);
 	sys2(NR_sigaltstack, NULL, &stack_inside);
 	set_inside = sys2(NR_sigaltstack, &other, NULL);
+	if (arguments[ACTION_MASK] >> (SIGBUS - 1) & 1)
+		sys2(NR_kill, sys0(NR_getpid), SIGBUS);
 	if (before[7] == good_stack())
 		memcpy(around, (const void *)((uptr)before[7] - BELOW), sizeof(around));
 }

@@ -144,6 +144,12 @@ ENDED = {
 }
 """siginfo_t of a child that ended, without the times that it took."""
 
+ENDED_AFTER = {
+    "x86_64": _layout("iii4x ii i4x qq", f"{_SIGNAL} pid uid status user system"),
+    "i386": _layout("iii ii i II", f"{_SIGNAL} pid uid status user system"),
+}
+"""The same with the times: user and system."""
+
 READY = {
     "x86_64": _layout("iii4x q i", f"{_SIGNAL} band fd"),
     "i386": _layout("iii i i", f"{_SIGNAL} band fd"),
