@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real browser without a window or a network, for tests of pages."""
+"""A real browser without a window or a network, for tests of pages.
+
+`python tests/browser.py` installs it where apt is the package manager; users have no need of it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +18,13 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 from selenium_axe_python import Axe
 
+from harness.distribution import APT, find_family
+
+PACKAGES = ("chromium", "chromium-driver")
 PROGRAM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 needs_browser = pytest.mark.skipif(
@@ -25,6 +35,7 @@ _OPTIONS = (
     *("--disable-background-networking", "--disable-sync", "--disable-component-update"),
     *("--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND"),
 )
+_PATIENCE_S = 20
 DESK, PHONE = (1400, 1000), (390, 800)
 
 
@@ -50,6 +61,18 @@ class Browser:
     def texts(self, selector: str) -> list[str]:
         """Return the texts of what a selector finds."""
         return [element.text for element in self.find(selector)]
+
+    def choose(self, selector: str, choice: str) -> None:
+        """Take an option of a list by its text; without a text, click."""
+        (element,) = self.find(selector)
+        if choice:
+            Select(element).select_by_visible_text(choice)
+        else:
+            element.click()
+
+    def wait_for(self, selector: str, text: str) -> None:
+        """Return as soon as a text stands somewhere."""
+        WebDriverWait(self.driver, _PATIENCE_S).until(lambda _: text in self.texts(selector))
 
     def complaints(self) -> list[str]:
         """Return what the browser has written to its console since the last time."""
@@ -86,3 +109,17 @@ def started_browser(profile: Path) -> Iterator[Browser]:
         yield Browser(driver)
     finally:
         driver.quit()
+
+
+def install() -> None:
+    """Install what is missing; without apt or the right to, tests that need it are skipped."""
+    if (PROGRAM and DRIVER) or find_family() is not APT:
+        return
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    command = [*sudo, *APT.install, *APT.unattended, *PACKAGES]
+    if subprocess.run([*sudo, *APT.refresh], check=False).returncode == 0:
+        subprocess.run(command, check=False)
+
+
+if __name__ == "__main__":
+    install()

@@ -28,7 +28,9 @@ def subject_of(configuration: Configuration, supply: Supply) -> Subject:
         supply: how a missing kernel is fetched.
     """
     source, options = configuration.source, configuration.options
-    known = {"cpu": options.cpu, "append": " ".join(options.append), "qemu": find_qemu_version()}
+    base = configuration.plain.id
+    known = {"base": "" if base == configuration.id else base}
+    known |= {"cpu": options.cpu, "append": " ".join(options.append), "qemu": find_qemu_version()}
     try:
         kernel = obtain(source, supply)
         known |= _facts(kernel)

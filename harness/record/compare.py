@@ -28,14 +28,14 @@ Key = tuple[str, str]
 class Difference(enum.Enum):
     """What has become of a question, in the order of what to do about it."""
 
-    WORSE = "regression: the kernel has changed, and its answer is wrong or worse now"
-    NEW_FAILURE = "new failure: not asked before, and wrong"
-    NO_ANSWER = "no answer any more: the guest was lost, which says nothing about the kernel"
-    FLAKE = "flake: another answer of the same kernel to the same inputs"
-    OURS = "changed with the question: same kernel, but scenario, harness or machine differ"
-    SLOWER = "slower, beyond what the whole run is"
+    WORSE = "worse: the kernel has changed, and its answer is wrong now (a regression)"
+    NEW_FAILURE = "new and wrong: not answered before"
+    NO_ANSWER = "lost: without an answer now, which says nothing about the kernel"
+    FLAKE = "flaky: another answer of the same kernel to the same inputs"
+    OURS = "asked differently: the same kernel, but scenario, harness or machine have changed"
+    SLOWER = "slower: beyond what the whole run is"
     BETTER = "better: wrong before, right or less wrong now"
-    ANSWERED = "answered again"
+    ANSWERED = "answered again: lost before"
     NEW = "new: not asked before"
     GONE = "gone: not asked any more"
 
@@ -136,7 +136,14 @@ def _pair(
 ) -> dict[str, str]:
     """Return the later name of each earlier configuration that has one."""
     common = {name: name for name in before if name in after}
-    return common or _pair_by_arch(before, after)
+    if common:
+        return common
+    chosen = _pair_by_arch(before, after)
+    return {
+        name: chosen[one.chosen] + name.removeprefix(one.chosen)
+        for name, one in before.items()
+        if one.chosen in chosen
+    }
 
 
 def _pair_by_arch(
@@ -147,15 +154,20 @@ def _pair_by_arch(
     if pairs:
         return pairs
     raise DeclarationError(
-        f"the runs have no kernel in common: {', '.join(before)} before, {', '.join(after)} after",
+        f"the runs have no kernel in common: {_names(before)} before, {_names(after)} after",
         hint="compare runs of the same kernels, or of one kernel each of an architecture",
     )
 
 
 def _only_ones(known: Mapping[str, Configuration]) -> dict[str, str]:
-    """Return the configuration of each architecture that has one alone."""
-    archs = [one.arch for one in known.values()]
-    return {one.arch: name for name, one in known.items() if archs.count(one.arch) == 1}
+    """Return what was chosen of each architecture of which nothing else was."""
+    chosen = {one.chosen: one.arch for one in known.values()}
+    archs = list(chosen.values())
+    return {arch: name for name, arch in chosen.items() if archs.count(arch) == 1}
+
+
+def _names(known: Mapping[str, Configuration]) -> str:
+    return ", ".join(dict.fromkeys(one.chosen for one in known.values()))
 
 
 def _paired_changes(paired: Iterable[tuple[Result, Result]], pace: float) -> Iterator[Change]:
@@ -179,6 +191,8 @@ def _lonely_changes(
 
 
 def _newness(result: Result) -> Difference:
+    if result.kind in BLAMELESS:
+        return Difference.NO_ANSWER
     return Difference.NEW_FAILURE if result.kind in GUILTY else Difference.NEW
 
 

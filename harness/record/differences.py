@@ -132,4 +132,4 @@ def _took(change: Change) -> str:
 
 
 def _short(difference: Difference) -> str:
-    return difference.value.partition(":")[0].partition(",")[0]
+    return difference.value.partition(":")[0]

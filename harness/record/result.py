@@ -31,6 +31,7 @@ class Configuration:
         accelerator: "tcg" or "kvm".
         qemu: QEMU's version.
         append: kernel parameters that somebody added.
+        base: the short name of what the user chose, where a scenario has changed the machine.
     """
 
     id: str
@@ -45,6 +46,12 @@ class Configuration:
     accelerator: str = ""
     qemu: str = ""
     append: str = ""
+    base: str = ""
+
+    @property
+    def chosen(self) -> str:
+        """The short name of what the user chose, whatever a scenario has changed about it."""
+        return self.base or self.id
 
     @property
     def kernel(self) -> str:

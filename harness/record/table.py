@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.errors import OutcomeKind
-from harness.record.result import Configuration, Result
+from harness.record.result import Result
 
 SEVERITY = (
     OutcomeKind.PANIC,
@@ -40,29 +40,29 @@ class Table:
     """How many results of each kind there are.
 
     Attributes:
-        configurations: the columns, in the order in which they were first asked.
+        columns: what the user chose to ask, by its name, in the order in which it was first asked;
+            scenarios may have changed the machine.
         groups: the rows, sorted.
-        cells: the counts by group and configuration's name.
+        cells: the counts by group and column.
     """
 
-    configurations: tuple[Configuration, ...]
+    columns: tuple[str, ...]
     groups: tuple[str, ...]
     cells: dict[tuple[str, str], Counts]
 
-    def cell(self, group: str, configuration: Configuration) -> Counts:
+    def cell(self, group: str, column: str) -> Counts:
         """Return the counts of one cell; empty where nothing was asked."""
-        return self.cells.get((group, configuration.id), Counter())
+        return self.cells.get((group, column), Counter())
 
 
 def tabulate(results: Iterable[Result]) -> Table:
-    """Count results by group and configuration."""
+    """Count results by group and by what the user chose to ask."""
     cells: dict[tuple[str, str], Counts] = {}
-    known: dict[str, Configuration] = {}
     for result in results:
-        known.setdefault(result.configuration.id, result.configuration)
-        place = (result.group, result.configuration.id)
+        place = (result.group, result.configuration.chosen)
         cells.setdefault(place, Counter())[result.kind] += 1
-    return Table(tuple(known.values()), tuple(sorted({group for group, _ in cells})), cells)
+    columns = dict.fromkeys(column for _, column in cells)
+    return Table(tuple(columns), tuple(sorted({group for group, _ in cells})), cells)
 
 
 def count(results: Iterable[Result]) -> Counts:

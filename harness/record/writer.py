@@ -66,7 +66,7 @@ class RunWriter:
 
     def add(self, result: Result) -> None:
         """Write a result; it is on its way to the disk before this returns."""
-        self._results.write(json.dumps(result.to_json(), ensure_ascii=False) + "\n")
+        self._results.write(json.dumps(result.to_json()) + "\n")
         self._results.flush()
 
     def close(self, state: State) -> None:

@@ -16,6 +16,7 @@ import jinja2
 
 from harness.record.compare import Comparison, Difference
 from harness.record.differences import lines_of, summary
+from harness.record.formats.text import legal
 from harness.record.reading import Run
 from harness.record.result import as_json
 from harness.record.table import SEVERITY, count, in_words
@@ -39,7 +40,7 @@ def render(run: Run, comparison: Comparison | None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         run=run,
         counts=in_words(count(run.results)),
         kinds=[kind.word for kind in SEVERITY if kind in {one.kind for one in run.results}],
@@ -52,6 +53,7 @@ def render(run: Run, comparison: Comparison | None) -> str:
         style=_part("page.css"),
         script=_part("page.js"),
     )
+    return legal(page)
 
 
 def _changes(comparison: Comparison) -> list[dict[str, Any]]:
@@ -84,7 +86,7 @@ class _Numbers:
 
 def _data(run: Run) -> dict[str, Any]:
     """Return the results as the page's script takes them: what repeats stands there once."""
-    who, groups, questions, entries, evidence = (_Numbers() for _ in range(5))
+    who, columns, groups, questions, entries, evidence = (_Numbers() for _ in range(6))
     rows = [
         [
             who.of(result.configuration),
@@ -97,7 +99,10 @@ def _data(run: Run) -> dict[str, Any]:
         ]
         for result in run.results
     ]
+    places = [columns.of(one.chosen) for one in who.known]
     return {
+        "columns": list(columns.known),
+        "columnOf": places,
         "kinds": [kind.word for kind in SEVERITY],
         "wrong": [bool(kind.value.exit_status) for kind in SEVERITY],
         "kernels": _plain(who),

@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import itertools
-import re
 import xml.etree.ElementTree as ET
 
 from harness.record.compare import Comparison
+from harness.record.formats.text import legal
 from harness.record.reading import Run
 from harness.record.result import Configuration, Result, as_json
 from harness.record.table import Counts, count
 
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Source: Extensible Markup Language (XML) 1.0, production 2."""
 _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 _SHOWN = ("call", "registers", "asked", "failure", "console", "log", "reproduce")
 
@@ -56,26 +54,21 @@ def _elements(counts: Counts) -> dict[str, int]:
 def _properties(suite: ET.Element, configuration: Configuration) -> None:
     properties = ET.SubElement(suite, "properties")
     for name, value in as_json(configuration).items():
-        ET.SubElement(properties, "property", name=name, value=_legal(value))
+        ET.SubElement(properties, "property", name=name, value=legal(value))
 
 
 def _case(suite: ET.Element, result: Result) -> None:
     name = result.question.partition("::")[2]
     time = f"{result.duration_s:.6f}"
-    case = ET.SubElement(suite, "testcase", classname=result.group, name=_legal(name), time=time)
+    case = ET.SubElement(suite, "testcase", classname=result.group, name=legal(name), time=time)
     element = result.kind.value.junit
     if not element:
         return
-    message = _legal(result.evidence.message)
+    message = legal(result.evidence.message)
     said = ET.SubElement(case, element, type=result.kind.word, message=message)
-    said.text = _legal(_text(result)) or None
+    said.text = legal(_text(result)) or None
 
 
 def _text(result: Result) -> str:
     shown = ((name, getattr(result.evidence, name)) for name in _SHOWN)
     return "\n\n".join(f"{name}:\n{text}" for name, text in shown if text)
-
-
-def _legal(text: str) -> str:
-    """Return text without the characters that XML cannot hold; a replacement shows where."""
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.record.compare import Comparison
+from harness.record.formats.text import legal
 from harness.record.reading import Run
 from harness.record.result import Evidence, Result
 
@@ -43,9 +44,9 @@ def _evidence(evidence: Evidence) -> Iterator[str]:
 
 
 def _notes(texts: Iterator[str] | list[str]) -> Iterator[str]:
-    return (f"# {line}" for text in texts for line in text.splitlines())
+    return (f"# {line}" for text in texts for line in legal(text).splitlines())
 
 
 def _plain(text: str) -> str:
     """Return a line in which no character begins a directive."""
-    return " ".join(text.replace("#", "").split())
+    return " ".join(legal(text).replace("#", "").split())

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from harness.record.compare import Comparison, Difference
 from harness.record.differences import lines_of, summary
+from harness.record.formats.text import legal
 from harness.record.reading import Run
 from harness.record.result import Result
 from harness.record.table import SEVERITY, Counts, count, in_words, tabulate
@@ -25,7 +26,7 @@ def render(run: Run, comparison: Comparison | None) -> str:
         *(_changes(comparison) if comparison else ()),
         *_failures([one for one in run.results if one.kind.value.exit_status]),
     ]
-    return "\n\n".join(pieces) + "\n"
+    return legal("\n\n".join(pieces)) + "\n"
 
 
 def _head(run: Run) -> Iterator[str]:
@@ -40,10 +41,10 @@ def _head(run: Run) -> Iterator[str]:
 
 def _table(run: Run) -> Iterator[str]:
     table = tabulate(run.results)
-    yield _row(["", *(one.id for one in table.configurations)])
-    yield _row(["---"] * (1 + len(table.configurations)))
+    yield _row(["", *table.columns])
+    yield _row(["---"] * (1 + len(table.columns)))
     for group in table.groups:
-        cells = (_cell(table.cell(group, one)) for one in table.configurations)
+        cells = (_cell(table.cell(group, one)) for one in table.columns)
         yield _row([group, *cells])
 
 

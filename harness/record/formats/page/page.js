@@ -17,9 +17,13 @@
   const list = document.getElementById("results");
   const scope = document.getElementById("scope");
   const more = document.getElementById("more");
-  let chosen = null;  // a cell, as [group, kernel]; none shows whatever is wrong
+  let chosen = null;  // a cell, as [group, column]; none shows whatever is wrong
   let filtered = [];
   let waiting = [];
+
+  function columnOf(row) {
+    return data.columnOf[row[KERNEL]];
+  }
 
   function make(tag, text, properties) {
     const element = Object.assign(document.createElement(tag), properties);
@@ -34,14 +38,14 @@
     const text = wanted.get("question").trim().toLowerCase();
     const asked = data.questions.map((question) => question.toLowerCase().includes(text));
     return (row) => kinds.has(row[KIND]) && asked[row[QUESTION]]
-      && (kernel === "" || row[KERNEL] === Number(kernel))
+      && (kernel === "" || columnOf(row) === Number(kernel))
       && (wanted.get("entry") === "" || row[ENTRY] === entry);
   }
 
   function count(rows) {
     const cells = new Map();
     for (const row of rows) {
-      const key = row[GROUP] * data.kernels.length + row[KERNEL];
+      const key = row[GROUP] * data.columns.length + columnOf(row);
       if (!cells.has(key)) cells.set(key, new Array(data.kinds.length).fill(0));
       cells.get(key)[row[KIND]] += 1;
     }
@@ -53,7 +57,7 @@
       .filter(([number]) => number).map((pair) => pair.join(" ")).join(", ");
   }
 
-  function cell(group, kernel, counts) {
+  function cell(group, column, counts) {
     const place = make("td");
     if (!counts) return place;
     const total = counts.reduce((sum, number) => sum + number, 0);
@@ -63,8 +67,8 @@
       type: "button", className: data.kinds[worst], title: inWords(counts),
     });
     button.dataset.group = group;
-    button.dataset.kernel = kernel;
-    const who = `${data.groups[group]} on ${data.kernels[kernel].id}`;
+    button.dataset.column = column;
+    const who = `${data.groups[group]} on ${data.columns[column]}`;
     button.setAttribute("aria-label", `${button.textContent}: ${who}, ${inWords(counts)}`);
     place.append(button);
     return place;
@@ -73,22 +77,22 @@
   function drawMatrix() {
     const cells = count(filtered);
     const places = [...cells.keys()];
-    const kernels = data.kernels.map((_, at) => at)
-      .filter((at) => places.some((key) => key % data.kernels.length === at));
-    const groups = [...new Set(places.map((key) => Math.floor(key / data.kernels.length)))]
+    const columns = data.columns.map((_, at) => at)
+      .filter((at) => places.some((key) => key % data.columns.length === at));
+    const groups = [...new Set(places.map((key) => Math.floor(key / data.columns.length)))]
       .sort((a, b) => data.groups[a].localeCompare(data.groups[b]));
     const head = make("tr");
     head.append(make("th", "Group", { scope: "col" }));
-    for (const at of kernels) {
-      const name = make("th", data.kernels[at].id, { scope: "col" });
-      name.append(make("small", data.kernels[at].release || "not booted"));
+    for (const at of columns) {
+      const name = make("th", data.columns[at], { scope: "col" });
+      name.append(make("small", data.kernels[data.columnOf.indexOf(at)].release || "unknown"));
       head.append(name);
     }
     const body = make("tbody");
     for (const group of groups) {
       const line = make("tr");
       line.append(make("th", data.groups[group], { scope: "row" }));
-      for (const at of kernels) line.append(cell(group, at, cells.get(group * data.kernels.length + at)));
+      for (const at of columns) line.append(cell(group, at, cells.get(group * data.columns.length + at)));
       body.append(line);
     }
     const top = make("thead");
@@ -100,16 +104,16 @@
   function press() {
     for (const button of matrix.querySelectorAll("button")) {
       const at = chosen && Number(button.dataset.group) === chosen[0]
-        && Number(button.dataset.kernel) === chosen[1];
+        && Number(button.dataset.column) === chosen[1];
       button.setAttribute("aria-pressed", String(Boolean(at)));
     }
   }
 
   function showScope() {
     const rows = filtered.filter((row) => (chosen
-      ? row[GROUP] === chosen[0] && row[KERNEL] === chosen[1] : data.wrong[row[KIND]]));
+      ? row[GROUP] === chosen[0] && columnOf(row) === chosen[1] : data.wrong[row[KIND]]));
     waiting = rows.sort((a, b) => a[KIND] - b[KIND]);
-    const where = chosen ? `${data.groups[chosen[0]]} on ${data.kernels[chosen[1]].id}` : "whatever went wrong";
+    const where = chosen ? `${data.groups[chosen[0]]} on ${data.columns[chosen[1]]}` : "whatever went wrong";
     scope.textContent = `${where}: ${waiting.length} of ${filtered.length} results`;
     list.replaceChildren();
     showMore();
@@ -128,7 +132,7 @@
     const entry = make("details");
     const head = make("summary");
     head.append(make("span", kind, { className: `badge ${kind}` }));
-    head.append(`${data.questions[row[QUESTION]]} on ${data.kernels[row[KERNEL]].id}`);
+    head.append(` ${data.questions[row[QUESTION]]} on ${data.kernels[row[KERNEL]].id}`);
     entry.append(head);
     entry.addEventListener("toggle", () => {
       if (entry.open && entry.childElementCount === 1) entry.append(bodyOf(row));
@@ -163,17 +167,21 @@
     showScope();
   }
 
-  data.kernels.forEach((kernel, at) => {
-    form.elements.kernel.append(make("option", kernel.id, { value: String(at) }));
+  data.columns.forEach((name, at) => {
+    form.elements.kernel.append(make("option", name, { value: String(at) }));
   });
   form.addEventListener("input", refresh);
+  form.addEventListener("change", (event) => {
+    // The text has been followed as it was typed; leaving its field is the first half of a click.
+    if (event.target.type !== "search") refresh();
+  });
   form.addEventListener("reset", () => { chosen = null; setTimeout(refresh); });
   form.addEventListener("submit", (event) => event.preventDefault());
   more.addEventListener("click", showMore);
   matrix.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
-    const place = [Number(button.dataset.group), Number(button.dataset.kernel)];
+    const place = [Number(button.dataset.group), Number(button.dataset.column)];
     chosen = chosen && chosen.join() === place.join() ? null : place;
     press();
     showScope();
