@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.agent.arguments import Argument
@@ -88,11 +89,31 @@ def witness_call(
     guest = inside.guest
     own = entry_paths_of(path.abi)[0]
     pid = guest.call(own, "getpid").value
-    recording = inside.recording
-    recording.start(pid, probes, (*CALLS, *FAULTS))
-    outcome = guest.call(path, number, *arguments, **registers)
-    found = of_call(moments(recording.stop()), guest.table(own).number("gettid"))
-    return Witness(outcome, tuple(found), dict(recording.refused))
+    with recorded(inside, pid, probes, (*CALLS, *FAULTS)) as seen:
+        outcome = guest.call(path, number, *arguments, **registers)
+    found = of_call(seen, guest.table(own).number("gettid"))
+    return Witness(outcome, tuple(found), dict(inside.recording.refused))
+
+
+@contextlib.contextmanager
+def recorded(
+    inside: Inside, pid: int, probes: Sequence[Probe] = (), events: Sequence[str] = ()
+) -> Iterator[list[Moment]]:
+    """Record what a process does in the kernel while the block runs.
+
+    Args:
+        inside: the kernel.
+        pid: the process.
+        probes: places to look at.
+        events: the kernel's own events, "SYSTEM/EVENT".
+
+    Yields:
+        A list that holds what was recorded once the block has been left.
+    """
+    seen: list[Moment] = []
+    inside.recording.start(pid, probes, events)
+    yield seen
+    seen += moments(inside.recording.stop())
 
 
 def tell_story(

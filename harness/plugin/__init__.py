@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,7 @@ from harness.agent.guest import Guest
 from harness.arch import Abi
 from harness.entry import EntryPath
 from harness.errors import DeclarationError, KernelSplat, OutcomeKind, TrapgateError
+from harness.kernels import Kernel
 from harness.machine.console import find_splat, read_trouble
 from harness.plugin import announcing, coverage, outcomes, preparation, recording
 from harness.plugin.configuration import Configuration
@@ -18,6 +20,9 @@ from harness.plugin.guests import GuestHouse, Sharing
 from harness.plugin.options import add_options, configurations, supply_of
 from harness.plugin.parameters import MARKERS, known_bug, parametrize, unmet_need
 from harness.plugin.reproduction import add_reproduction
+
+if TYPE_CHECKING:
+    from harness.evidence.inside import Inside
 
 _LEASED = pytest.StashKey[Guest]()
 
@@ -103,6 +108,19 @@ def shared_guest(sharing: Sharing, request: pytest.FixtureRequest) -> Guest:
     leased = sharing.guest()
     _present(leased, request.node)
     return leased
+
+
+@pytest.fixture
+def kernel(configuration: Configuration, guest_house: GuestHouse) -> Kernel:
+    """Give the files of the kernel that is asked."""
+    return guest_house.kernel(configuration)
+
+
+@pytest.fixture
+def inside(shared_guest: Guest, sharing: Sharing) -> Inside:
+    """Give what the kernel of a module's tests shows of itself: `shared_guest` is who shows it."""
+    del shared_guest  # it has been presented
+    return sharing.inside()
 
 
 def _present(leased: Guest, item: pytest.Item) -> None:

@@ -6,14 +6,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from harness.agent.guest import Guest
 from harness.errors import TrapgateError
-from harness.kernels import Supply, obtain
+from harness.kernels import Kernel, Supply, obtain
 from harness.plugin.configuration import Configuration
 from harness.target.pool import ClonePool
 from harness.target.spring import Clone, Spring
+
+if TYPE_CHECKING:
+    from harness.evidence.inside import Inside
 
 _MOST_AT_ONCE = 4
 """Configurations whose machines are kept running."""
@@ -102,9 +105,13 @@ class GuestHouse:
             self._open[configuration] = Cloning(spring) if spring.find_state() else Booting(spring)
         return self._open[configuration]
 
+    def kernel(self, configuration: Configuration) -> Kernel:
+        """Return the kernel of a configuration, fetched if need be."""
+        return obtain(configuration.source, self._supply)
+
     def _spring(self, configuration: Configuration) -> Spring:
         if configuration not in self._springs:
-            kernel = obtain(configuration.source, self._supply)
+            kernel = self.kernel(configuration)
             self._springs[configuration] = Spring(kernel, configuration.options)
         return self._springs[configuration]
 
@@ -193,6 +200,7 @@ class Sharing:
         self._configuration = configuration
         self._stack = contextlib.ExitStack()
         self._guest: Guest | None = None
+        self._inside: Inside | None = None
 
     def __enter__(self) -> Self:
         """Begin; the guest comes when it is asked for."""
@@ -216,6 +224,15 @@ class Sharing:
         """
         if not self._guest or not self._guest.usable:
             self._stack.close()
+            self._inside = None
             lease = self._house.lease(self._configuration, pristine=True)
             self._guest = self._stack.enter_context(lease)
         return self._guest
+
+    def inside(self) -> Inside:
+        """Return what the guest's kernel shows of itself, read once for all tests."""
+        from harness.evidence.inside import Inside  # noqa: PLC0415 - few sessions need it
+
+        guest = self.guest()
+        self._inside = self._inside or Inside(guest, self._house.kernel(self._configuration))
+        return self._inside
