@@ -110,7 +110,7 @@ def follow_switch(code: Sequence[Instruction], number: int) -> int:
         NotShown: it does something that is not read here, such as to jump through a table.
     """
     places = {instruction.address: n for n, instruction in enumerate(code)}
-    at, left, right = 0, number, 0
+    at, left, right, rest = 0, number, 0, number
     for _ in range(_MOST_STEPS):
         if not 0 <= at < len(code):
             break
@@ -123,9 +123,10 @@ def follow_switch(code: Sequence[Instruction], number: int) -> int:
         if name == "jmp" or (name in _JUMPS and _JUMPS[name](left, right)):
             at = places.get(target or 0, -1)
             continue
-        left, right, number = _flags_after(instruction, left, right, number)
+        left, right, rest = _flags_after(instruction, left, right, rest)
         at += 1
-    raise NotShown(f"the switch at {code[0].address:#x} does not say where number {number} leads")
+    place = f"the switch at {code[0].address:#x}" if code else "a switch without code"
+    raise NotShown(f"{place} does not say where number {number} leads")
 
 
 def _flags_after(

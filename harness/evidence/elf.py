@@ -12,8 +12,11 @@ from elftools.elf.elffile import ELFFile
 
 from harness.evidence.trouble import BadEvidence
 
-ELF_DAMAGE = (ELFError, ConstructError, ValueError, LookupError, TypeError, AttributeError)
-"""What pyelftools raises for headers that contradict themselves."""
+ELF_DAMAGE = (
+    *(ELFError, ConstructError, ValueError, LookupError, TypeError, AttributeError),
+    *(OverflowError, OSError),
+)
+"""What pyelftools raises for headers that contradict themselves: it may seek below zero."""
 
 MOST_BYTES = 64 << 20
 _MOST_SECTIONS = 1024

@@ -100,12 +100,12 @@ class Recording:
         if self._wanted:
             for name in ("set_event", "kprobe_events", "trace"):
                 self._write(name, "")
-            self._write("tracing_on", "1")
-            return
-        arguments = (b"tracefs\0", f"{_ROOT}\0".encode(), b"tracefs\0", 0, 0)
-        self._guest.call(self._entry, "mount", *arguments)
+        else:
+            arguments = (b"tracefs\0", f"{_ROOT}\0".encode(), b"tracefs\0", 0, 0)
+            self._guest.call(self._entry, "mount", *arguments)
         try:
             self._write("options/stacktrace", "1")
+            self._write("tracing_on", "1")
         except HostError as error:
             raise NotShown(f"the kernel has no tracefs: {error.message}") from error
 

@@ -29,10 +29,11 @@ class Moment:
 
 def moments(events: Sequence[Event]) -> Iterator[Moment]:
     """Yield events with their stacks, which are recorded as the events behind them."""
-    for event, following in zip(events, [*events[1:], None], strict=True):
+    for n, event in enumerate(events):
+        behind = events[n + 1 : n + 2]
         if event.name != STACK:
-            is_stack = following is not None and following.name == STACK
-            yield Moment(event, following.array("caller") if is_stack and following else ())
+            stacks = [one.array("caller") for one in behind if one.name == STACK]
+            yield Moment(event, *stacks)
 
 
 def of_call(recorded: Iterable[Moment], check: int) -> list[Moment]:
