@@ -25,9 +25,11 @@ from harness.evidence.step import Step
 from harness.evidence.story import Story, tell_story
 from harness.kernels import Kernel
 from harness.script.notation import parse_argument, parse_call, parse_registers
+from harness.suggest import nearest
 from harness.syscalls import read_table
 from harness.target.spring import start_guest
 
+_PREFIX, _VERSION = "__vdso_", "LINUX_2.6"
 VDSO, VDSO32 = "vdso", "vdso32"
 _TITLE = 12
 
@@ -112,12 +114,26 @@ def _tell(  # noqa: PLR0913, PLR0917 - what makes a call
     inside, arguments = Inside(guest, kernel), list[CallArgument](values)
     if path not in FUNCTIONS:
         return tell_story(inside, path, code, arguments, **registers)
-    name = f"__vdso_{code}"
-    place = read_vdso(guest, path.abi).function(name)
+    name, place = _find_function(guest, path, str(code))
     story = tell_story(inside, path, place, arguments, **registers)
     call = story.outcome.call
     named = replace(call, label=f"{name}({call.label.partition('(')[2]}")
     return replace(story, outcome=replace(story.outcome, call=named))
+
+
+def _find_function(guest: Guest, path: EntryPath, name: str) -> tuple[str, int]:
+    """Return the symbol and the address of a function of the vDSO.
+
+    Raises:
+        DeclarationError: there is no such function.
+    """
+    vdso = read_vdso(guest, path.abi)
+    symbol = f"{_PREFIX}{name}"
+    address = vdso.address(symbol, _VERSION)
+    if address is None:
+        known = [each.removeprefix(_PREFIX) for each in vdso.exports.get(_VERSION, ())]
+        raise DeclarationError(f"the vDSO has no function {name}", hint=nearest(name, known))
+    return symbol, address
 
 
 def _shown(story: Story, guest: Guest, *, as_json: bool) -> str:

@@ -68,7 +68,7 @@ def _find(module: bytes, function: str) -> tuple[int, int, list[int]]:
     symbols = elf.get_section_by_name(".symtab")
     if not isinstance(symbols, SymbolTableSection):
         raise TypeError("no symbols")
-    symbol = symbols.get_symbol_by_name(function)[0]
+    (symbol, *_) = symbols.get_symbol_by_name(function) or ()
     index, start = symbol["st_shndx"], symbol["st_value"]
     taken = [
         relocation["r_offset"]
