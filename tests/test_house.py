@@ -25,7 +25,7 @@ FACTS = {
 }
 LAYERS = (
     FACTS,
-    {"tools"},
+    {"tools", "picture"},
     {"kernels"},
     {"build"},
     {"machine"},
@@ -33,7 +33,7 @@ LAYERS = (
     {"evidence"},
     {"script"},
     {"target"},
-    {"record", "claims"},
+    {"record", "claims", "cost"},
     {"matrix"},
     {"doctor"},
     {"plugin", "cli"},

@@ -14,7 +14,7 @@ QUICK = {"call": "call", "exec": "execute", "explain": "explain"}
 parameters are declared as `harness.cli.parameter` has it."""
 MODULES = (
     *("call", "exec", "replay"),
-    *("explain", "tables"),
+    *("explain", "tables", "cost"),
     *("matrix", "report", "compare", "bisect"),
     "claims",
     *("doctor", "qemu", "cache", "kernels"),

@@ -12,6 +12,12 @@ from harness.wire import WINDOW_BYTES, WINDOW_DEVICE
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
+COUNTED = ("-icount", "shift=0,sleep=off")
+"""Each instruction is a nanosecond, and an idle processor waits for nothing.
+
+Source: docs/devel/tcg-icount.rst, qemu-options.hx -icount (QEMU 7.2).
+"""
+
 
 @dataclass(frozen=True)
 class Wiring:
@@ -61,6 +67,7 @@ def qemu_arguments(plan: MachinePlan, wiring: Wiring, origin: Origin = BOOTED) -
             "-cpu",
             plan.cpu,
         ),
+        *(COUNTED if plan.counted else ()),
         *("-m", f"{plan.memory_mib}M", "-smp", str(plan.vcpus)),
         *wiring.extra,
         *("-chardev", _with_id(wiring.console, "console"), "-serial", "chardev:console"),

@@ -43,6 +43,7 @@ class MachineOptions:
         vcpus: how many processors.
         append: more kernel parameters, which come last and so win.
         boot: whether to boot in any case, and not to clone a state that was kept.
+        counted: whether the time stamp counter counts instructions, which only TCG can do.
     """
 
     cpu: str = ""
@@ -51,6 +52,7 @@ class MachineOptions:
     vcpus: int = 1
     append: tuple[str, ...] = ()
     boot: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class MachinePlan:
         memory_mib: the guest's memory.
         vcpus: how many processors.
         command_line: the kernel's parameters.
+        counted: whether virtual time is the number of executed instructions.
     """
 
     arch: Arch
@@ -78,6 +81,7 @@ class MachinePlan:
     memory_mib: int = DEFAULT_MEMORY_MIB
     vcpus: int = 1
     command_line: tuple[str, ...] = BASE_COMMAND_LINE
+    counted: bool = False
 
 
 def plan_machine(
@@ -100,6 +104,8 @@ def plan_machine(
             f"a guest needs 32 MiB and one processor at least, "
             f"got {options.memory_mib} MiB and {options.vcpus}"
         )
+    if options.counted and accelerator != "tcg":
+        raise DeclarationError(f"{accelerator} counts no instructions: expected --accel tcg")
     return MachinePlan(
         arch=arch,
         kernel=kernel,
@@ -109,4 +115,5 @@ def plan_machine(
         memory_mib=options.memory_mib,
         vcpus=options.vcpus,
         command_line=BASE_COMMAND_LINE + options.append,
+        counted=options.counted,
     )

@@ -59,6 +59,7 @@ def state_key(plan: MachinePlan, *hashes: str) -> str:
     qemu = require_tool("qemu-system-x86_64")
     stat = qemu.resolve().stat()
     parts = [_RECIPE, plan.accelerator, plan.cpu, plan.machine, plan.memory_mib, plan.vcpus]
+    parts += ["counted"] if plan.counted else []
     parts += [*plan.command_line, *hashes, qemu.resolve(), stat.st_size, stat.st_mtime_ns]
     if plan.accelerator == "kvm":
         parts += [Path(fact).read_text(encoding="utf-8") for fact in _KVM_FACTS]

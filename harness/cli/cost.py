@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trapgate cost`: what each way into the kernel costs, over kernels and processors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from harness.cli.app import app
+from harness.cli.progress import shown_progress
+from harness.cost.compare import compare
+from harness.cost.figures import Figures, Unit, read_figures, to_json
+from harness.cost.measure import measure
+from harness.cost.picture import draw
+from harness.cost.table import Table, show_markdown, tables
+from harness.errors import DeclarationError, HostError
+from harness.kernels import Kernel, Supply, find_source, obtain
+from harness.kernels.catalogue import default_specs
+from harness.machine.plan import MachineOptions
+from harness.target.spring import start_guest, tell
+
+_Kernels = Annotated[
+    list[str] | None,
+    typer.Option("--kernel", metavar="SPEC", help="Who is asked; repeatable. The default pair."),
+]
+_Cpus = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cpu", metavar="MODEL", help="On which processor, as QEMU spells it; repeatable."
+    ),
+]
+_Cycles = Annotated[bool, typer.Option("--cycles", help="Cycles of this host's processor, by KVM.")]
+_Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures.")]
+_Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write a picture.")]
+_Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
+_Run = Annotated[
+    Path | None, typer.Option("--run", metavar="FILE", help="Ask nobody: read a file of --json.")
+]
+_Compare = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option("--compare", metavar="A B", help="Show what differs in two files of --json."),
+]
+_Append = Annotated[
+    list[str] | None,
+    typer.Option("--append", metavar="PARAMETER", help="A kernel parameter; may be repeated."),
+]
+_Mirrors = Annotated[
+    list[str] | None,
+    typer.Option("--mirror", metavar="URL", help="A Debian mirror; may be repeated."),
+]
+
+
+@app.command()
+def cost(  # noqa: PLR0913 - one parameter an option
+    *,
+    kernel: _Kernels = None,
+    cpu: _Cpus = None,
+    cycles: _Cycles = False,
+    append: _Append = None,
+    mirror: _Mirrors = None,
+    json: _Json = None,
+    svg: _Svg = None,
+    markdown: _Markdown = False,
+    run: _Run = None,
+    compare: _Compare = None,
+) -> None:
+    """Show what each way into the kernel costs: in instructions, which repeat exactly.
+
+    Each kernel is booted in a machine whose time stamp counter counts instructions. --compare
+    takes two files instead, and shows every change, down to one instruction.
+
+    Status 0: done, and with --compare: nothing differs. 1: a kernel failed, or something differs.
+    2: anything else.
+    """
+    if compare:
+        _compare(*compare)
+        return
+    _check_folders(json, svg)
+    if run:
+        figures = read_figures(run)
+    else:
+        unit = Unit.CYCLES if cycles else Unit.INSTRUCTIONS
+        accelerator = "auto" if cycles else "tcg"
+        parameters = tuple(append or ())
+        machines = [
+            MachineOptions(c, accelerator, append=parameters, boot=True, counted=not cycles)
+            for c in cpu or [""]
+        ]
+        kernels = _obtain(kernel or list(default_specs()), tuple(mirror or ()))
+        figures = [_measure(k, options, unit) for k in kernels for options in machines]
+    _write(json, to_json(figures))
+    if svg:
+        _write(svg, draw(figures))
+    _show(figures, markdown=markdown)
+
+
+def _compare(first: Path, second: Path) -> None:
+    changes = compare(read_figures(first), read_figures(second))
+    for change in changes:
+        typer.echo(change)
+    if changes:
+        raise typer.Exit(1)
+    typer.echo("no cost differs")
+
+
+def _obtain(specs: Sequence[str], mirrors: tuple[str, ...]) -> list[Kernel]:
+    """Return the kernels; all names are looked up before anything is fetched."""
+    sources = [find_source(spec) for spec in specs]
+    with shown_progress() as reporter:
+        return [obtain(source, Supply(mirrors, reporter=reporter)) for source in sources]
+
+
+def _measure(kernel: Kernel, options: MachineOptions, unit: Unit) -> Figures:
+    with start_guest(kernel, options) as guest:
+        said = guest.identity
+        if unit is Unit.CYCLES and said.accelerator == "tcg":
+            hint = "leave --cycles out: instructions are counted anywhere"
+            raise HostError(f"an emulated processor has no cycles: {said.reason}", hint=hint)
+        tell(f"measuring {said.spec}: {said}")
+        return measure(guest, unit, kernel.sha256)
+
+
+def _check_folders(*files: Path | None) -> None:
+    """See that files can be written before minutes are spent on them.
+
+    Raises:
+        DeclarationError: one cannot.
+    """
+    for file in filter(None, files):
+        if file.is_dir() or not os.access(file.parent, os.W_OK):
+            raise DeclarationError(
+                f"{file} cannot be written", hint="name a file in a folder of yours"
+            )
+
+
+def _write(file: Path | None, text: str) -> None:
+    """Write a file at once or not at all; none is asked for by None."""
+    if not file:
+        return
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(file)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise HostError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _show(figures: Sequence[Figures], *, markdown: bool) -> None:
+    if markdown:
+        typer.echo(show_markdown(figures), nl=False)
+        return
+    console = Console(highlight=False, markup=False)
+    for table in tables(figures):
+        console.print(_in_colour(table))
+        for note in table.notes:
+            console.print(note, soft_wrap=True)
+        console.print()
+
+
+def _in_colour(table: Table) -> RichTable:
+    shown = RichTable(title=table.title, title_justify="left", box=None, pad_edge=False)
+    for place, head in enumerate(table.head):
+        shown.add_column(head, justify="right" if place else "left", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*row)
+    return shown

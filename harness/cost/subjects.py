@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: calls that differ in one thing from one another."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.arch import Arch
+from harness.entry import ENTRY_PATHS, EntryPath
+from harness.landscape import HOLE
+from harness.pointers import user_limit
+
+VDSO = "vdso"
+"""What stands for an entry path where the kernel is not entered."""
+
+MEMORY_AT = 0x2400_0000
+"""Where the probe has memory; see guest/probes/cost.c."""
+
+_FILE = 10
+_MONOTONIC = 1
+_NO_CALL = 100_000
+_SIZES = (1, 16, 256, 4096, 16384, 65536)
+_PAST_USER_MEMORY = -1
+
+
+class Preparation(enum.IntEnum):
+    """What is done to the calling process before; guest/probes/cost.c has the same numbers."""
+
+    PLAIN = 0
+    TRACED = 1
+    FILTERED = 2
+    FILTERED_BY_ARGUMENT = 3
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One call whose cost is of interest.
+
+    Attributes:
+        name: what it is called in tables.
+        call: its name, or a number that no table has.
+        arguments: what it is given; -1 stands for an address past a program's memory.
+        preparation: what is done to its process before.
+        errno: what it has to answer, 0 for no error.
+    """
+
+    name: str
+    call: str | int
+    arguments: tuple[int, ...] = ()
+    preparation: Preparation = Preparation.PLAIN
+    errno: int = 0
+
+    def arguments_for(self, entry: EntryPath, arch: Arch) -> tuple[int, ...]:
+        """Return what is passed through `entry` on a kernel of `arch`."""
+        limit = user_limit(entry, arch)
+        return tuple(limit if a == _PAST_USER_MEMORY else a for a in self.arguments)
+
+
+def _subjects() -> Iterator[Subject]:
+    enosys, efault = 38, 14
+    yield Subject("getpid", "getpid")
+    yield Subject("no such call", _NO_CALL, errno=enosys)
+    yield Subject("clock_gettime", "clock_gettime", (_MONOTONIC, MEMORY_AT))
+    yield Subject("a good pointer", "clock_getres", (_MONOTONIC, MEMORY_AT))
+    yield Subject("a pointer into a hole", "clock_getres", (_MONOTONIC, HOLE), errno=efault)
+    past = (_MONOTONIC, _PAST_USER_MEMORY)
+    yield Subject("a pointer past user memory", "clock_getres", past, errno=efault)
+    yield Subject("getpid, traced", "getpid", preparation=Preparation.TRACED)
+    yield Subject("getpid, filtered", "getpid", preparation=Preparation.FILTERED)
+    by_argument = Preparation.FILTERED_BY_ARGUMENT
+    yield Subject("getpid, filtered by argument", "getpid", preparation=by_argument)
+    for name, call in (("read", "pread64"), ("write", "pwrite64")):
+        for size in _SIZES:
+            yield Subject(f"{name} {size} B", call, (_FILE, MEMORY_AT, size))
+
+
+SUBJECTS = tuple(_subjects())
+EMPTY, CLOCK = SUBJECTS[0], SUBJECTS[2]
+PATHS = (*ENTRY_PATHS, VDSO)
+"""Names in the order of columns."""
