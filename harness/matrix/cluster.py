@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import logging
 import queue
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from harness.record import Result, RunWriter
 from harness.record.run import this_run
 from harness.release import own_version
 
+_ADDRESS = re.compile(r"\w+://.+:\d+")
 _CONNECT_S = 5
 _PAUSE_S = 0.1
 
@@ -98,6 +100,8 @@ def connected(scheduler: str) -> Iterator[Any]:
         DeclarationError: that is no address.
         HostError: nobody answers there, or its workers cannot do it.
     """
+    if not _ADDRESS.fullmatch(scheduler):
+        raise DeclarationError(f"scheduler {scheduler!r} is no address: expected tcp://HOST:PORT")
     try:
         distributed = importlib.import_module("distributed")
     except ImportError as error:
@@ -105,11 +109,9 @@ def connected(scheduler: str) -> Iterator[Any]:
             f"a scheduler needs the package distributed: {error}",
             hint="install it with pip install 'trapgate[cluster]'",
         ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    _silence()
     try:
         client = distributed.Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
-    except ValueError as error:
-        raise DeclarationError(f"scheduler {scheduler!r} is no address: {error}") from error
     except OSError as error:
         raise HostError(
             f"no scheduler answers at {scheduler} within {_CONNECT_S} s",
@@ -118,6 +120,12 @@ def connected(scheduler: str) -> Iterator[Any]:
     with client:
         _check_workers(client, scheduler)
         yield client
+
+
+def _silence() -> None:
+    """Keep Dask from telling on standard error what our own errors say."""
+    for name in [n for n in logging.root.manager.loggerDict if n.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _check_workers(client: Any, scheduler: str) -> None:
@@ -174,6 +182,6 @@ def _trouble(name: str, future: Any) -> str:
     """Return why a configuration could not be asked, empty when it was."""
     if future.status == "finished":
         return ""
-    error = future.exception() if future.status == "error" else future.status
+    error = future.exception() if future.status == "error" else "the scheduler is gone"
     said = error.message if isinstance(error, TrapgateError) else f"{error}"
     return f"{name} could not be asked: {said}"

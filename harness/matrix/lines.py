@@ -16,8 +16,13 @@ _EVERY_S = 30.0
 
 def show_result(result: Result) -> str:
     """Return what has to be said at once of a failure, in a line."""
+    return f"{result.kind.word.upper()} {show_message(result)}"
+
+
+def show_message(result: Result) -> str:
+    """Return a test's name, and what its failure says in its first line."""
     message = result.evidence.message.partition("\n")[0]
-    return f"{result.kind.word.upper()} {result.test}" + (f": {message}" if message else "")
+    return f"{result.test}: {message}" if message else result.test
 
 
 def is_failure(result: Result) -> bool:
@@ -44,10 +49,11 @@ class Lines:
         self._said_s = time.monotonic()
 
     def plan(self, tests: Mapping[str, int]) -> None:
-        """Say how much there is to do."""
+        """Say how much there is to do, when that is news."""
+        before = self._progress.total.tests
         self._progress.plan(tests)
         total = self._progress.total
-        if total.tests:
+        if total.tests != before:
             self._say(f"{total.tests} tests of {len(self._progress.rows)} configurations")
 
     def note(self, result: Result) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.errors import OutcomeKind, TrapgateError
 from harness.matrix.asking import ask_here
 from harness.matrix.choice import Matrix
+from harness.matrix.lines import show_message
 from harness.matrix.progress import UNANSWERED, WRONG
 from harness.record.result import Result
 
@@ -66,10 +67,12 @@ def judge(results: Iterable[Result]) -> Judgement:
     One wrong answer makes it bad. Else, what got no answer makes it unknown, and so does not
     having asked: skips, and known errors, which are not provoked.
     """
-    kinds = Counter(result.kind for result in results)
+    found = list(results)
+    kinds = Counter(result.kind for result in found)
     reason = ", ".join(f"{kinds[kind]} {kind.word}" for kind in OutcomeKind if kinds[kind])
     if any(kinds[kind] for kind in WRONG):
-        return Judgement(Verdict.BAD, reason)
+        wrong = next(result for result in found if result.kind in WRONG)
+        return Judgement(Verdict.BAD, f"{reason}; {show_message(wrong)}")
     if any(kinds[kind] for kind in UNANSWERED) or not kinds[OutcomeKind.PASS]:
         return Judgement(Verdict.UNKNOWN, reason or "nothing was asked")
     return Judgement(Verdict.GOOD, reason)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.matrix.groups import ELSEWHERE
 from harness.plugin.options import groups_of
 
 
@@ -52,6 +53,8 @@ class Announcement:
 
     def _write(self, ids: Iterable[str]) -> None:
         groups = groups_of(self._config)
+        counts = Counter(map(groups.of, ids))
+        del counts[ELSEWHERE]
         scratch = self._path.with_suffix(".new")
-        scratch.write_text(json.dumps(Counter(map(groups.of, ids))), encoding="utf-8")
+        scratch.write_text(json.dumps(counts), encoding="utf-8")
         scratch.replace(self._path)
