@@ -33,7 +33,7 @@ LAYERS = (
     {"evidence"},
     {"script"},
     {"target"},
-    {"record", "claims", "cost"},
+    {"record", "claims", "cost", "repro"},
     {"matrix"},
     {"doctor"},
     {"plugin", "cli"},

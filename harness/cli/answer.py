@@ -62,9 +62,9 @@ def show_short(outcome: Outcome) -> list[str]:
     return [show_result(outcome)[0], *cells, *_cut(list(_dumped(outcome)), _SHORT_LINES)]
 
 
-def show_bytes(content: bytes) -> list[str]:
+def show_bytes(content: bytes, most_lines: int = _SHORT_LINES) -> list[str]:
     """Return a dump of a few lines."""
-    return _cut(list(_hexdump(content)), _SHORT_LINES)
+    return _cut(list(_hexdump(content)), most_lines)
 
 
 def show_json(outcome: Outcome, identity: Identity) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from harness.cli.quick import Command
 
-QUICK = {"call": "call", "exec": "execute", "explain": "explain"}
+QUICK = {"call": "call", "exec": "execute", "explain": "explain", "shell": "shell"}
 """Commands that have to answer in a moment: by name, the function in `harness.cli.NAME`, whose
 parameters are declared as `harness.cli.parameter` has it."""
 MODULES = (
-    *("call", "exec", "replay"),
+    *("call", "shell", "exec", "replay"),
     *("explain", "tables", "cost"),
     *("matrix", "report", "compare", "bisect"),
     "claims",

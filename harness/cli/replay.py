@@ -3,27 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.agent.calls import Outcome
 from harness.agent.guest import Guest
 from harness.arch import ARCH_I386, ARCH_X86_64
-from harness.cli.answer import show_bytes, show_identity, show_short
+from harness.cli.answer import show_identity
+from harness.cli.answered import show_answered, show_summary
 from harness.cli.app import app
 from harness.cli.call import check_log
 from harness.cli.machine import MachineChoice, takes_machine
-from harness.errors import GuestError
 from harness.kernels.catalogue import default_specs, find_entry
 from harness.machine.plan import DEFAULT_MEMORY_MIB
 from harness.script.reading import read_script
-from harness.script.replay import Answered, Ended, Replay, Written, check_names
+from harness.script.replay import Answered, Replay, check_names
 from harness.script.statements import CallStatement, Header, Peek, Poke, RunProbe, Script
-from harness.script.writing import show_statement
 from harness.target.spring import start_guest
 
 _WRONG = 1
@@ -47,7 +45,7 @@ def replay(file: _File, *, machine: MachineChoice) -> None:
     check_names(script, kernel.version)
     with start_guest(kernel, choice.options) as guest:
         answers = list(_told(Replay(guest).run(script)))
-        typer.echo("\n".join([_summary(answers), *show_identity(guest.identity)]))
+        typer.echo("\n".join([show_summary(answers), *show_identity(guest.identity)]))
         _look_at_log(guest)
     if any(answered.held is False for answered in answers):
         raise typer.Exit(_WRONG)
@@ -67,42 +65,10 @@ def with_header(machine: MachineChoice, header: Header) -> MachineChoice:
     return replace(machine, spec=machine.spec or header.kernel, options=options)
 
 
-def show_answered(answered: Answered) -> str:
-    """Return a statement, and what came of it, indented."""
-    expected = [] if answered.held is not False else ["not what was expected"]
-    lines = [*_lines(answered), *expected]
-    return "\n".join([show_statement(answered.statement), *(f"  {line}" for line in lines)])
-
-
 def _told(answers: Iterable[Answered]) -> Iterable[Answered]:
     for answered in answers:
         typer.echo(show_answered(answered))
         yield answered
-
-
-def _lines(answered: Answered) -> list[str]:
-    lines: list[str] = []
-    match answered.answer:
-        case Outcome() as outcome:
-            lines = show_short(outcome)
-        case bytes() as content:
-            lines = [f"{len(content)} bytes:", *show_bytes(content)]
-        case Written(left_bytes=left) if left:
-            lines = [f"{left} bytes could not be written"]
-        case Ended(end=end, output=output):
-            said = "ended after its time" if end.timed_out else f"status {end.status}"
-            lines = [said, *output.decode(errors="replace").splitlines()]
-        case GuestError() as error:
-            lines = [f"{error.kind.word}: {error.message}"]
-        case Mapping() as report:
-            lines = [f"{name}: {value} ({value:#x})" for name, value in report.items()]
-    return lines
-
-
-def _summary(answers: list[Answered]) -> str:
-    judged = [answered.held for answered in answers if answered.held is not None]
-    said = f"{sum(judged)} of {len(judged)} expectations held" if judged else "nothing expected"
-    return f"{len(answers)} statements, {said}"
 
 
 def _look_at_log(guest: Guest) -> None:

@@ -124,7 +124,7 @@ def parse_script(text: str, name: str = "script") -> Script:
             elif words:
                 statement = parse_statement(words, names)
                 statements.append(replace(statement, line=line))
-                names |= _named_by(statement)
+                names |= named_by(statement)
         except DeclarationError as error:
             raise DeclarationError(f"{name}:{line}: {error.message}", hint=error.hint) from error
     return Script(header, tuple(statements))
@@ -167,13 +167,13 @@ def parse_statement(words: Iterable[str], names: frozenset[str] = frozenset()) -
     rest = _Words(tuple(said[1:]), expected, names)
     if first in ENTRIES:
         return _call(ENTRIES[first], rest, result)
-    if first not in _STATEMENTS:
-        known = [*ENTRIES, *_STATEMENTS, *_HEADER]
+    if first not in STATEMENTS:
+        known = [*ENTRIES, *STATEMENTS, *_HEADER]
         hint = nearest(first, known) or f"there are: {', '.join(known)}"
         raise DeclarationError(f"expected a statement, got {first!r}", hint=hint)
     if result:
         raise DeclarationError(f"only calls have a result, {first} has none for {result!r}")
-    return _STATEMENTS[first](rest)
+    return STATEMENTS[first](rest)
 
 
 def _before_arrow(words: list[str]) -> tuple[list[str], tuple[str, ...] | None]:
@@ -195,7 +195,8 @@ def _with_header(header: Header, words: list[str], *, begun: bool) -> Header:
     return _HEADER[key](header, value)
 
 
-def _named_by(statement: AnyStatement) -> frozenset[str]:
+def named_by(statement: AnyStatement) -> frozenset[str]:
+    """Return the names that later statements may use because of this one; may be empty."""
     name = ""
     if isinstance(statement, CallStatement):
         name = statement.result
@@ -333,7 +334,7 @@ _HEADER: Mapping[str, Callable[[Header, str], Header]] = {
     "memory": lambda header, value: replace(header, memory_mib=_whole(value, "a number of MiB")),
 }
 
-_STATEMENTS: Mapping[str, Callable[[_Words], AnyStatement]] = {
+STATEMENTS: Mapping[str, Callable[[_Words], AnyStatement]] = {
     "buffer": _reserve,
     "poke": _poke,
     "peek": _peek,
