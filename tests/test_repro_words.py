@@ -53,7 +53,7 @@ def test_what_is_no_statement_is_not_taken_for_a_call(typed: str) -> None:
 )
 def test_names_are_completed_where_they_may_stand(before: str, some: set[str]) -> None:
     found = candidates(before, ["entry", "abi"], TABLE)
-    begun = before[-1:].strip() and before.split()[-1]
+    begun = before[-1:].strip() and before.rsplit(maxsplit=1)[-1]
     assert some <= set(found)
     assert all(word.startswith(begun) for word in found)
 

@@ -20,8 +20,8 @@ from harness.cli.machine import MachineChoice, takes_machine
 from harness.kernels.catalogue import default_specs, find_entry
 from harness.machine.plan import DEFAULT_MEMORY_MIB
 from harness.script.reading import read_script
-from harness.script.replay import Answered, Replay, check_names
-from harness.script.statements import CallStatement, Header, Peek, Poke, RunProbe, Script
+from harness.script.replay import Answered, Replay, abis_of, check_names
+from harness.script.statements import Header, Script
 from harness.target.spring import start_guest
 
 _WRONG = 1
@@ -78,11 +78,6 @@ def _look_at_log(guest: Guest) -> None:
 
 def _default_spec(script: Script) -> str:
     """The first default kernel that can run programs of every ABI in a script."""
-    abis = {
-        statement.entry.abi if isinstance(statement, CallStatement) else statement.abi
-        for statement in script.statements
-        if isinstance(statement, CallStatement | Peek | Poke | RunProbe)
-    }
-    arch = ARCH_I386 if abis <= set(ARCH_I386.abis) else ARCH_X86_64
+    arch = ARCH_I386 if abis_of(script) <= set(ARCH_I386.abis) else ARCH_X86_64
     fitting = (spec for spec in default_specs() if (e := find_entry(spec)) and e.arch is arch)
     return next(fitting, default_specs()[0])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from harness.entry import EntryPath
 from harness.errors import DeclarationError, KernelSplat, OutcomeKind, TrapgateError
 from harness.kernels import Kernel
 from harness.machine.console import find_splat, read_trouble
-from harness.plugin import announcing, coverage, outcomes, preparation, recording
+from harness.plugin import announcing, coverage, outcomes, preparation, programs, recording
 from harness.plugin.configuration import Configuration
 from harness.plugin.guests import GuestHouse, Sharing
 from harness.plugin.options import add_options, configurations, supply_of
@@ -70,6 +71,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except DeclarationError as error:
         said = f"{metafunc.function.__name__}: {error}"
         raise pytest.Collector.CollectError(said) from error
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> programs.Program | None:
+    """Take scripts for tests, where they lie among scenarios."""
+    return programs.find_program(file_path, parent)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -95,6 +95,15 @@ def check_names(script: Script, version: KernelVersion) -> None:
             read_table(statement.entry.table, version).number(statement.number)
 
 
+def abis_of(script: Script) -> set[Abi]:
+    """Return the ABIs that a script asks executors and probes of; may be empty."""
+    return {
+        statement.entry.abi if isinstance(statement, CallStatement) else statement.abi
+        for statement in script.statements
+        if isinstance(statement, CallStatement | Peek | Poke | RunProbe)
+    }
+
+
 class Replay:
     """Carries statements out one after the other; later ones know what earlier ones have named.
 
