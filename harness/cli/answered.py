@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from harness.agent.calls import Outcome
 from harness.cli.answer import show_bytes, show_short
 from harness.errors import GuestError
+from harness.script.notation import printable
 from harness.script.replay import Answered, Ended, Written
 from harness.script.writing import show_statement
 
@@ -34,7 +35,7 @@ def _lines(answered: Answered) -> list[str]:
             lines = [f"{left} bytes could not be written"]
         case Ended(end=end, output=output):
             said = "ended after its time" if end.timed_out else f"status {end.status}"
-            lines = [said, *output.decode(errors="replace").splitlines()]
+            lines = [said, *map(printable, output.decode(errors="replace").splitlines())]
         case GuestError() as error:
             lines = [f"{error.kind.word}: {error.message}"]
         case Mapping() as report:

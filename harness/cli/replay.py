@@ -16,17 +16,21 @@ from harness.cli.answer import show_identity
 from harness.cli.answered import show_answered, show_summary
 from harness.cli.app import app
 from harness.cli.call import check_log
+from harness.cli.compared import show_comparison
 from harness.cli.machine import MachineChoice, takes_machine
+from harness.kernels import Kernel
 from harness.kernels.catalogue import default_specs, find_entry
 from harness.machine.plan import DEFAULT_MEMORY_MIB
-from harness.script.reading import read_script
+from harness.repro.bundle import Manifest
+from harness.repro.opening import open_program
+from harness.repro.result import run_script
 from harness.script.replay import Answered, Replay, abis_of, check_names
 from harness.script.statements import Header, Script
 from harness.target.spring import start_guest
 
 _WRONG = 1
 
-_File = Annotated[Path, typer.Argument(metavar="FILE", help="A script: see `harness.script`.")]
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="A script, or a bundle.")]
 
 
 @app.command()
@@ -35,20 +39,36 @@ def replay(file: _File, *, machine: MachineChoice) -> None:
     """Put the calls of a script to a guest, and show what each did.
 
     What the script's header says of kernel and machine holds where no option says otherwise.
+    A bundle of `trapgate bundle` is replayed, too, and compared with what was recorded.
 
     Status 0: every expectation held, or there is none. 1: one did not, or the kernel warned,
     panicked or hung. 2: the script is wrong, or there is no guest.
     """
-    script = read_script(file)
-    choice = with_header(machine, script.header)
-    kernel = choice.obtain(_default_spec(script))
-    check_names(script, kernel.version)
-    with start_guest(kernel, choice.options) as guest:
-        answers = list(_told(Replay(guest).run(script)))
-        typer.echo("\n".join([show_summary(answers), *show_identity(guest.identity)]))
-        _look_at_log(guest)
+    with open_program(file, machine.spec) as opened:
+        script = opened.script
+        choice = with_header(machine, script.header)
+        kernel = choice.obtain(default_spec(script))
+        check_names(script, kernel.version)
+        with start_guest(kernel, choice.options) as guest:
+            if opened.manifest:
+                _compare(guest, script, opened.manifest, kernel)
+            else:
+                _carry_out(guest, script)
+
+
+def _carry_out(guest: Guest, script: Script) -> None:
+    answers = list(_told(Replay(guest).run(script)))
+    typer.echo("\n".join([show_summary(answers), *show_identity(guest.identity)]))
+    _look_at_log(guest)
     if any(answered.held is False for answered in answers):
         raise typer.Exit(_WRONG)
+
+
+def _compare(guest: Guest, script: Script, manifest: Manifest, kernel: Kernel) -> None:
+    result = run_script(guest, script, lambda said: typer.echo(show_answered(said)))
+    said = [*show_identity(guest.identity), *show_comparison(manifest, kernel, result)]
+    typer.echo("\n".join(said))
+    raise typer.Exit(result.kind.value.exit_status)
 
 
 def with_header(machine: MachineChoice, header: Header) -> MachineChoice:
@@ -76,8 +96,8 @@ def _look_at_log(guest: Guest) -> None:
         check_log(guest)
 
 
-def _default_spec(script: Script) -> str:
-    """The first default kernel that can run programs of every ABI in a script."""
+def default_spec(script: Script) -> str:
+    """Return the first default kernel that can run programs of every ABI in a script."""
     arch = ARCH_I386 if abis_of(script) <= set(ARCH_I386.abis) else ARCH_X86_64
     fitting = (spec for spec in default_specs() if (e := find_entry(spec)) and e.arch is arch)
     return next(fitting, default_specs()[0])

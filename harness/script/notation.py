@@ -148,6 +148,11 @@ def show_bytes(content: bytes) -> str:
     return "+".join(_pieces(content)) or "hex:"
 
 
+def printable(text: str) -> str:
+    """Return somebody else's text so that a terminal only shows it."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(text))
+
+
 def _find_bytes(text: str) -> bytes | None:
     """Read bytes; None when it looks like something else."""
     if text.startswith("str:"):

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trapgate bundle`: a failure with all that another person needs to see it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.answered import show_answered
+from harness.cli.app import app
+from harness.cli.machine import MachineChoice, takes_machine
+from harness.cli.replay import default_spec, with_header
+from harness.errors import DeclarationError, OutcomeKind
+from harness.machine.plan import DEFAULT_MEMORY_MIB
+from harness.repro.archive import KERNEL, SUFFIX, write_archive
+from harness.repro.bundle import make_bundle
+from harness.repro.opening import open_program
+from harness.repro.result import run_script
+from harness.script.replay import check_names
+from harness.script.statements import Header, Script
+from harness.target.spring import start_guest
+
+_File = Annotated[Path, typer.Argument(metavar="FAILURE", help="The script of a failure.")]
+_Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help=f"The bundle, NAME{SUFFIX}.")
+]
+_WithKernel = Annotated[bool, typer.Option("--with-kernel", help="Put the kernel's image in.")]
+
+
+@app.command()
+@takes_machine
+def bundle(
+    failure: _File, *, machine: MachineChoice, output: _Output, with_kernel: _WithKernel = False
+) -> None:
+    """Run a script once more, and put it into a file with what came of it.
+
+    In it are the program, the kernel's identity and hash, machine and versions, the outcome and
+    what the kernel logged. `trapgate replay FILE` runs it again, on any machine.
+
+    Status 0: the bundle is written, whatever the outcome was. 2: it is not.
+    """
+    if not output.parent.is_dir():
+        raise DeclarationError(f"there is no folder {output.parent} for {output.name}")
+    with open_program(failure, machine.spec) as opened:
+        choice = with_header(machine, opened.script.header)
+        kernel = choice.obtain(default_spec(opened.script))
+        check_names(opened.script, kernel.version)
+        script = _with_machine(opened.script, choice)
+        with start_guest(kernel, choice.options) as guest:
+            result = run_script(guest, script, lambda said: typer.echo(show_answered(said)))
+            members = dict(make_bundle(script, kernel, guest.identity, result))
+        if with_kernel:
+            members[KERNEL] = kernel.image.read_bytes()
+    write_archive(output, members)
+    said = f": {result.message}" if result.kind is not OutcomeKind.PASS else ""
+    size_kib = (output.stat().st_size + 1023) // 1024
+    typer.echo(f"{output}, {size_kib} KiB: {result.kind.word}{said}")
+
+
+def _with_machine(script: Script, choice: MachineChoice) -> Script:
+    """Return a script whose header says in which machine it is run."""
+    options = choice.options
+    accelerator = "" if options.accelerator == "auto" else options.accelerator
+    memory = 0 if options.memory_mib == DEFAULT_MEMORY_MIB else options.memory_mib
+    header = Header(choice.spec, options.cpu, options.append, accelerator, memory)
+    return replace(script, header=header)
