@@ -39,7 +39,7 @@ def name_of(entry, name, wide):
 
 
 @WIDE
-def test_a_sleep_wants_less_than_a_second_besides_its_seconds(guest, entry, wide):
+def test_sleeping_wants_less_than_a_second_besides_its_seconds(guest, entry, wide):
     cases = {
         (0, 0): None,
         (0, SECOND_NS - 1): None,

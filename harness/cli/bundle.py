@@ -35,7 +35,7 @@ _WithKernel = Annotated[bool, typer.Option("--with-kernel", help="Put the kernel
 def bundle(
     failure: _File, *, machine: MachineChoice, output: _Output, with_kernel: _WithKernel = False
 ) -> None:
-    """Run a script once more, and put it into a file with what came of it.
+    """Put a script and all that came of it into a file for others.
 
     In it are the program, the kernel's identity and hash, machine and versions, the outcome and
     what the kernel logged. `trapgate replay FILE` runs it again, on any machine.

@@ -70,7 +70,7 @@ def cost(  # noqa: PLR0913 - one parameter an option
     run: _Run = None,
     compare: _Compare = None,
 ) -> None:
-    """Show what each way into the kernel costs: in instructions, which repeat exactly.
+    """Show what each way into the kernel costs.
 
     Each kernel is booted in a machine whose time stamp counter counts instructions. --compare
     takes two files instead, and shows every change, down to one instruction.

@@ -68,7 +68,9 @@ def _find(module: bytes, function: str) -> tuple[int, int, list[int]]:
     symbols = elf.get_section_by_name(".symtab")
     if not isinstance(symbols, SymbolTableSection):
         raise TypeError("no symbols")
-    (symbol, *_) = symbols.get_symbol_by_name(function) or ()
+    symbol = next(filter(lambda one: one.name == function, symbols.iter_symbols()), None)
+    if not symbol:
+        raise KeyError(function)
     index, start = symbol["st_shndx"], symbol["st_value"]
     taken = [
         relocation["r_offset"]
