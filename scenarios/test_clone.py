@@ -59,12 +59,16 @@ def test_a_child_without_a_stack_of_its_own_starts_on_its_parents(puppet, entry)
         assert child.registers()["sp"] == puppet.registers()["sp"]
 
 
+def entry_of(base, limit, flags):
+    return {"base": hex(base), "limit": hex(limit), "flags": hex(flags)}
+
+
 def thread_local(process, entry, number):
-    """Return base, limit and flags of a thread-local entry of a process."""
+    """Return what a process has in one of its thread-local entries."""
     at = process.strings.stage + 0x1800
     process.write(at, struct.pack("<IIII", number, 0, 0, 0))
     assert process.call(entry, "get_thread_area", at) == 0
-    return struct.unpack("<III", process.read(at + 4, 12))
+    return entry_of(*struct.unpack("<III", process.read(at + 4, 12)))
 
 
 @pytest.mark.entries("int80", "int80_64")
@@ -75,15 +79,15 @@ def test_a_thread_local_entry_is_the_childs_alone(guest, puppet, entry):
     with cloned(puppet, entry, CLONE_SETTLS, tls=at) as child:
         child.resume()
         puppet.resume()
-        assert thread_local(child, entry, number) == (BASE, LIMIT, USABLE_PAGES)
-        assert thread_local(puppet, entry, number) == (0, 0, EMPTY)
+        assert thread_local(child, entry, number) == entry_of(BASE, LIMIT, USABLE_PAGES), "child"
+        assert thread_local(puppet, entry, number) == entry_of(0, 0, EMPTY), "parent"
 
 
 @pytest.mark.entries("syscall")
 def test_a_base_of_fs_is_the_childs_alone(puppet, entry):
     with cloned(puppet, entry, CLONE_SETTLS, tls=BASE) as child:
-        bases = [process.registers()["fs_base"] for process in (child, puppet)]
-        assert bases == [BASE, 0]
+        bases = {"child": child.registers(), "parent": puppet.registers()}
+        assert {who: one["fs_base"] for who, one in bases.items()} == {"child": BASE, "parent": 0}
         child.resume()
         at = child.strings.stage + 0x1800
         assert child.call(entry, "arch_prctl", GET_FS, at) == 0

@@ -36,6 +36,7 @@ from harness.wire import SEGMENTS
 PLAIN = ("int80", "syscall", "int80_64")
 SIGSEGV, SI_KERNEL, SI_USER, SI_TKILL = 11, 0x80, 0, 0xFFFF_FFFA
 DIRECTION, IDENTIFICATION, STATUS = 0x400, 0x200000, 0x8D5
+NESTED, ALIGNMENT = 0x4000, 0x40000
 ODD_FLAGS = 0x202 | DIRECTION | IDENTIFICATION | STATUS
 SS_ONSTACK, SS_DISABLE = 1, 2
 HAS_SS_AND_IS_STRICT = 6
@@ -158,6 +159,15 @@ def test_every_register_comes_back_after_the_handler(guest, entry):
         assert one.after[entry.number] == 0
         assert (one.after["flags"] ^ ODD_FLAGS) & ~entry.may_change_flags == 0, kind
         assert selectors(one.after) == own, kind
+
+
+@pytest.mark.parametrize("flags", [NESTED, ALIGNMENT, NESTED | ALIGNMENT], ids=hex)
+def test_flags_of_the_interrupted_call_do_no_harm(guest, entry, flags):
+    """The way to a handler is IRET, which a nested-task flag of the kernel's would make fail."""
+    said = in_each_frame(guest, entry, cpu_flags=0x202 | flags)
+    assert each(said, lambda one: one.returned) == same(said, True)  # noqa: FBT003
+    assert each(said, lambda one: hex(one.first.frame["flags"] & flags)) == same(said, hex(flags))
+    assert each(said, lambda one: hex(one.after["flags"] & flags)) == same(said, hex(flags))
 
 
 @pytest.mark.claim(57)
@@ -341,6 +351,13 @@ def test_x87_and_sse_state_is_in_the_frame_and_comes_back(guest, entry):
         before = contents(one.memory("fpu_before", 512), entry.abi)
         assert contents(one.first.fxsave, entry.abi) == before, f"in the frame: {kind}"
         assert contents(one.memory("fpu_after", 512), entry.abi) == before, f"afterwards: {kind}"
+
+
+def test_x87_and_sse_state_lies_where_a_processor_can_store_it(guest, entry):
+    for kind, one in in_each_frame(guest, entry).items():
+        state = one.first.frame["state"] + one.first.layout.fxsave
+        assert state % 64 == 0, kind
+        assert state + 512 <= one.before[entry.abi.registers[7]], kind
 
 
 @pytest.mark.entries("int80")

@@ -113,6 +113,18 @@ def test_the_older_calls_do_not_describe_a_file_past_2_gib(guest, entry):
     assert {one.memory for one in said} == {(b"\xa5" * 64,)}
 
 
+@pytest.mark.entries("int80", "int80_64")
+def test_an_owner_of_16_bits_and_minus_one_is_no_change(guest, entry):
+    fd = make_file(guest, entry, 0)
+    steps = {(5, 0xFFFF): (5, GID), (0xFFFF, 6): (5, 6), (0xFFFF, 0xFFFF): (5, 6)}
+    for owners, expected in steps.items():
+        assert guest.call(entry, "chown", PATH, *owners).value == 0
+        layout = STAT["i386"]
+        said = guest.call(entry, "fstat64", fd, Buffer(layout.size_bytes)).memory[0]
+        seen = layout.decode(said)
+        assert (seen["uid"], seen["gid"]) == expected, owners
+
+
 def test_every_call_finds_the_same_number_of_a_file(guest, entry):
     fd, numbers = make_file(guest, entry, 0), set()
     narrow = narrow_stat_calls(fd) if entry.table is I386 else []
