@@ -24,6 +24,7 @@ BASE_COMMAND_LINE = (
     "cryptomgr.notests",  # 0.6 s of 2.9 under TCG
     "noreplace-smp",  # 0.2 s: lock prefixes stay in the code
     "tsc=reliable",  # its watchdog would find it unstable in every clone
+    "nokaslr",  # bad pointers into the kernel have to meet something there, see harness/pointers.py
     "noisapnp",  # 0.5 s on i386; x86_64 does not know it
 )
 """`no_timer_check`: the kernel counts timer interrupts against a clock that emulation does not keep
