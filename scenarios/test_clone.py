@@ -10,7 +10,8 @@ import struct
 
 import pytest
 
-from harness.agent.ptrace import Option, Status
+from harness.agent.arguments import Buffer
+from harness.agent.ptrace import Option, Request, Status
 from harness.agent.puppet import start_puppet
 from harness.arch import ARCH_I386, I386
 
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
 SIGCHLD, SIGTRAP, EVENT_FORK = 17, 5, 1
 CLONE_SETTLS = 0x8_0000
+NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
 GET_FS = 0x1003
 BASE = 0x1234_5000
 LIMIT, USABLE_PAGES, EMPTY = 0xFFFFF, 0x51, 0x28
@@ -92,3 +94,19 @@ def test_a_base_of_fs_is_the_childs_alone(puppet, entry):
         at = child.strings.stage + 0x1800
         assert child.call(entry, "arch_prctl", GET_FS, at) == 0
         assert int.from_bytes(child.read(at, 8), "little") == BASE
+
+
+XMM_AND_X87 = slice(32, 288)
+"""Of FXSAVE's image: eight registers of each, where padding of x87 registers is zero."""
+
+
+@pytest.mark.entries("int80", "syscall")
+def test_a_child_has_its_parents_x87_and_sse_registers(puppet, entry):
+    kind = NT_PRXFPREG if entry.abi is I386 else NT_PRFPREG
+    image = bytearray(puppet.regset(Request.GETREGSET, kind, Buffer(512), 512).content)
+    image[32:160] = b"".join(bytes(range(n, n + 10)) + bytes(6) for n in range(1, 9))
+    image[160:288] = bytes(range(100, 228))
+    assert puppet.regset(Request.SETREGSET, kind, bytes(image), 512).errno is None
+    with cloned(puppet, entry, 0) as child:
+        seen = child.regset(Request.GETREGSET, kind, Buffer(512), 512).content
+        assert seen[XMM_AND_X87].hex() == image[XMM_AND_X87].hex()

@@ -49,6 +49,7 @@
 #define COPY_AT 3 /* the first of the addresses that are a copy */
 #define SIG_SETMASK 2
 #define SPARE(n) ((long)(0x5aced000u + 0x11u * (n))) /* what arguments hold that no call takes */
+#define AUTODISARM ((uptr)0x80000000) /* among the bytes of the alternate stack: its flag */
 #define BELOW 256
 #define ABOVE 64
 
@@ -189,7 +190,8 @@ static void make_hole(void)
 
 static void prepare(void)
 {
-	struct stack stack = { (uptr)alternate, 0, arguments[ALTERNATE_BYTES] };
+	const uptr bytes = arguments[ALTERNATE_BYTES];
+	struct stack stack = { (uptr)alternate, (int)(bytes & AUTODISARM), bytes & ~AUTODISARM };
 	struct descriptor descriptor = { 0, 0, 0xfffff, (u32)arguments[DESCRIPTOR] };
 	struct action action = { 0, 0, 0, 0 };
 	const u64 blocked = arguments[BLOCKED] | (u64)arguments[BLOCKED_HIGH] << 32;

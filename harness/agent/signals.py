@@ -200,7 +200,7 @@ class Sending:
         by: "kill", "tkill" or "tgkill".
         cpu_flags: the flags register at the call.
         stack: the stack pointer at the call; less than 64 for a good one that far down.
-        alternate_bytes: how large the alternate stack is.
+        alternate_bytes: how large the alternate stack is; the top bit of 32 is SS_AUTODISARM.
         descriptor: flags of a segment descriptor to put into the LDT first, 0 for none.
         mask: signals below 33 that the action blocks meanwhile, a bit each, the first is 1.
         blocked: signals that are blocked before.
