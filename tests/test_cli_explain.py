@@ -93,7 +93,7 @@ def test_a_page_that_is_brought_in_has_no_fixup() -> None:
         (("getpdi",), "unknown system call 'getpdi'"),
         (
             ("--entry", "vdso", "--kernel", X86_64, "read"),
-            "the vDSO has no function read\ndid you mean ",
+            "the vDSO has no function read\nthere are: ",
         ),
         (("--kernel", I386, "--entry", "syscall", "0"), "syscall cannot be asked on"),
     ],

@@ -68,9 +68,10 @@ def _find(module: bytes, function: str) -> tuple[int, int, list[int]]:
     symbols = elf.get_section_by_name(".symtab")
     if not isinstance(symbols, SymbolTableSection):
         raise TypeError("no symbols")
-    symbol = next(filter(lambda one: one.name == function, symbols.iter_symbols()), None)
-    if not symbol:
-        raise KeyError(function)
+    found = symbols.get_symbol_by_name(function)
+    if not found:
+        raise LookupError("no such symbol")
+    symbol = found[0]
     index, start = symbol["st_shndx"], symbol["st_value"]
     taken = [
         relocation["r_offset"]
