@@ -6,10 +6,13 @@ arch/x86/lib/getuser.S, putuser.S, usercopy_32.c; scripts/sorttable.c (5.10, 6.1
 """
 
 from errno import EFAULT
+from mmap import MAP_SHARED, PROT_READ
+from os import O_RDWR
 
 import pytest
 
 from harness.agent.arguments import Buffer
+from harness.arch import I386
 from harness.evidence.exceptions import TYPED_SINCE
 from harness.evidence.story import SEARCH, probe_of_search, witness_call
 from harness.evidence.tracing import Probe
@@ -17,6 +20,8 @@ from harness.evidence.witness import FAULT
 from harness.landscape import HOLE, PAGE, READ_ONLY, UNTOUCHED
 
 ZEROS, FILE = 0, 1
+BACKING, WHERE = "/tmp/put_away", 0x2E00_0000  # noqa: S108 - in the guest
+MADV_PAGEOUT = 21
 USER, WRITE, PRESENT = 4, 2, 1
 WENT_ON = "went_on"
 PATHS = pytest.mark.entries("int80", "syscall", "int80_64")
@@ -112,6 +117,30 @@ def test_a_page_that_is_brought_in_faults_and_needs_no_fixup(inside, entry):
     assert seen.outcome.value == 16
     assert seen.all(FAULT)
     assert seen.all(SEARCH) == []
+
+
+@pytest.mark.claim(44)
+@PATHS
+def test_a_page_that_is_copied_faults_as_present_and_needs_no_fixup(inside, entry):
+    inside.guest.renew()
+    assert inside.guest.read(entry.abi, UNTOUCHED.start, 1) == bytes(1), "the page of zeros"
+    seen = witness(inside, entry, "read", ZEROS, UNTOUCHED.start, 16)
+    faults = [moment.event["error_code"] for moment in seen.all(FAULT)]
+    assert (seen.outcome.value, faults, seen.all(SEARCH)) == (16, [PRESENT | WRITE], [])
+
+
+@pytest.mark.claim(44)
+@PATHS
+def test_a_page_of_a_file_that_was_put_away_faults_and_needs_no_fixup(inside, entry):
+    inside.guest.renew()
+    inside.guest.write_file(BACKING, b"A" * PAGE)
+    fd = inside.guest.call(entry, "open", BACKING.encode() + b"\0", O_RDWR).value
+    name = "mmap2" if entry.table is I386 else "mmap"
+    place = inside.guest.call(entry, name, WHERE, PAGE, PROT_READ, MAP_SHARED, fd, 0).value
+    assert inside.guest.read(entry.abi, place, 1) == b"A"
+    inside.guest.call(entry, "madvise", place, PAGE, MADV_PAGEOUT)
+    seen = witness(inside, entry, "write", FILE, place, 16)
+    assert (seen.outcome.value, len(seen.all(FAULT)), seen.all(SEARCH)) == (16, 1, [])
 
 
 @pytest.mark.claim(47)

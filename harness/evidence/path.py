@@ -72,6 +72,10 @@ class Text:
             names.append(self._name(at))
         raise NotShown(f"the code of {' and '.join(names)} does not say how it dispatches")
 
+    def code_at(self, address: int, size_bytes: int = _ENTRY_BYTES) -> list[Instruction]:
+        """Return the instructions from an address on."""
+        return self._code(address, size_bytes)
+
     def routine(self, dispatch: Dispatch, number: int) -> int:
         """Return the address of the service routine of a number.
 
