@@ -85,6 +85,20 @@ def test_a_page_that_is_brought_in_has_no_fixup() -> None:
     assert way["return"]["value"] == 16
 
 
+def test_a_kernel_that_shows_nothing_is_said_to() -> None:
+    locked = ("--boot", "--append", "lockdown=confidentiality")
+    way = told("--kernel", X86_64, *locked, "read", "0", "0x1ead0000", "16")
+    unseen = {title for title, step in way.items() if "not shown" in step}
+    assert unseen == {"entry", "dispatcher", "routine", "faults"}
+    assert way["return"]["value"] == -14
+
+
+def test_a_signal_is_an_end_too() -> None:
+    way = told("--kernel", I386, "--entry", "sysenter", "--register", "esp=@hole", "getpid")
+    assert way["routine"]["ran"] is False
+    assert way["return"]["value"] is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -9,7 +9,7 @@ from harness.agent.guest import Guest
 from harness.arch import ARCH_X86_64
 from harness.evidence.kcore import HEAD_BYTES, Kcore, parse_kcore
 from harness.evidence.paging import FOUR_LEVELS, PAE, TWO_LEVELS, walk
-from harness.evidence.trouble import BadEvidence
+from harness.evidence.trouble import BadEvidence, refusal_unshown
 from harness.landscape import PAGE
 
 _FILE = "/proc/kcore"
@@ -28,8 +28,13 @@ class KernelMemory:
 
     @functools.cached_property
     def kcore(self) -> Kcore:
-        """The headers of /proc/kcore."""
-        return parse_kcore(self._guest.read_part(_FILE, 0, HEAD_BYTES))
+        """The headers of /proc/kcore.
+
+        Raises:
+            NotShown: the kernel does not let anybody read it.
+        """
+        with refusal_unshown():
+            return parse_kcore(self._guest.read_part(_FILE, 0, HEAD_BYTES))
 
     def read(self, address: int, size_bytes: int) -> bytes:
         """Return what is at an address, wherever the kernel has mapped it.

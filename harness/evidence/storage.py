@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.agent.guest import Guest
 from harness.evidence.kcore import Kcore
 from harness.evidence.symbols import Symbols, decode_symbols, parse_kallsyms
-from harness.evidence.trouble import BadEvidence
+from harness.evidence.trouble import BadEvidence, refusal_unshown
 from harness.places import cache_dir
 
 _FILE = "/proc/kallsyms"
@@ -38,7 +38,8 @@ def read_symbols(guest: Guest, kcore: Kcore) -> Symbols:
     known = _find(path) if _BUILD.fullmatch(build) else None
     if known:
         return known.moved(start - known[_ANCHOR], above=known[_ANCHOR])
-    text = _OF_MODULE.sub(b"", guest.read_file(_FILE))
+    with refusal_unshown():
+        text = _OF_MODULE.sub(b"", guest.read_file(_FILE))
     symbols = parse_kallsyms(text)
     if symbols[_ANCHOR] != start:
         raise BadEvidence(f"{_FILE} and /proc/kcore disagree about where {_ANCHOR} is")

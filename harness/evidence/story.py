@@ -22,7 +22,7 @@ from harness.evidence.entering import (
     tell_way,
 )
 from harness.evidence.inside import Inside
-from harness.evidence.step import Step, step_of, unshown
+from harness.evidence.step import NOT_SHOWN, Step, step_of, unshown
 from harness.evidence.tracing import CALLS, FAULTS, Probe
 from harness.evidence.trouble import NotShown
 from harness.evidence.witness import ENTER, EXIT, FAULT, Moment, describe_fault, moments, of_call
@@ -138,9 +138,13 @@ def tell_story(
     probes = [probe_of_search(inside)]
     if slot and slot.implemented:
         probes.insert(0, probe_of_routine(inside, slot))
-    witness = witness_call(inside, path, number, arguments, probes=probes, **registers)
-    steps = [*before, *_witnessed(inside, path, slot, witness)]
-    return Story(witness.outcome, tuple(steps))
+    try:
+        witness = witness_call(inside, path, number, arguments, probes=probes, **registers)
+    except NotShown as error:
+        outcome = inside.guest.call(path, number, *arguments, **registers)
+        unseen = [unshown(title, error) for title in ("routine", "faults")]
+        return Story(outcome, (*before, *unseen, _returned(Witness(outcome, (), {}))))
+    return Story(witness.outcome, (*before, *_witnessed(inside, path, slot, witness)))
 
 
 def probe_of_routine(inside: Inside, slot: Slot) -> Probe:
@@ -210,6 +214,10 @@ def _routine(inside: Inside, path: EntryPath, slot: Slot | None, witness: Witnes
     if not slot.implemented:
         said = "none: the number has no service routine"
         return Step("routine", (said, *(_stack(inside, m) for m in calls[:1])), {"ran": None})
+    return _ran(inside, path, slot, witness)
+
+
+def _ran(inside: Inside, path: EntryPath, slot: Slot, witness: Witness) -> Step:
     if ROUTINE in witness.refused:
         raise NotShown(witness.refused[ROUTINE])
     ran = witness.all(ROUTINE)
@@ -237,41 +245,53 @@ def _faults(inside: Inside, witness: Witness) -> list[Step]:
     faults = witness.all(FAULT)
     if not faults:
         return [Step("faults", ("none in kernel mode",), {"faults": []})]
-    searched = [moment.event["ip"] for moment in witness.all(SEARCH)]
-    told = [_fault(inside, moment, searched) for moment in faults[:_MOST_FAULTS]]
+    told = [_fault(inside, moment, witness) for moment in faults[:_MOST_FAULTS]]
     more = len(faults) - len(told)
     lines = [line for step in told for line in step.lines]
     lines += [f"and {more} more"] if more else []
     return [Step("faults", tuple(lines), {"faults": [step.facts for step in told]})]
 
 
-def _fault(inside: Inside, moment: Moment, searched: Sequence[int]) -> Step:
+def _fault(inside: Inside, moment: Moment, witness: Witness) -> Step:
     event = moment.event
     address, ip = event["address"], event["ip"]
     where = inside.symbols.at(ip)
     what = describe_fault(event["error_code"])
     facts = {"address": hex(address), "ip": hex(ip), "symbol": str(where), "access": what}
     line = f"in kernel mode at {address:#x}, by {where} ({ip:#x}): {what}"
-    if ip not in searched:
-        return Step("fault", (line, "  the page was brought in; no fixup"), facts | {"fixup": None})
+    try:
+        said, fixup = _fixup(inside, ip, witness)
+    except NotShown as error:
+        return Step("fault", (line, f"  its fixup is {NOT_SHOWN}: {error.message}"), facts)
+    return Step("fault", (line, f"  {said}"), facts | {"fixup": fixup})
+
+
+def _fixup(inside: Inside, ip: int, witness: Witness) -> tuple[str, dict[str, object] | None]:
+    """Return where the kernel went on after a fault, in words and as facts."""
+    if SEARCH in witness.refused:
+        raise NotShown(witness.refused[SEARCH])
+    if ip not in [moment.event["ip"] for moment in witness.all(SEARCH)]:
+        return "the page was brought in; no fixup", None
     fixup = inside.exceptions.find(ip)
     if not fixup:
-        return Step("fault", (line, "  not in the exception table"), facts | {"fixup": None})
+        return "not in the exception table", None
     kind = fixup.type or str(inside.symbols.at(fixup.handler))
     target = inside.symbols.at(fixup.target)
-    said = f"  exception table, row {fixup.row} of {len(inside.exceptions.fixups)}: "
+    said = f"exception table, row {fixup.row} of {len(inside.exceptions.fixups)}: "
     said += f"goes on at {target} ({fixup.target:#x}), {kind}"
     row = {"row": fixup.row, "target": hex(fixup.target), "symbol": str(target), "type": kind}
-    return Step("fault", (line, said), facts | {"fixup": row})
+    return said, row
 
 
 def _returned(witness: Witness) -> Step:
-    ends = [moment.event["ret"] for moment in witness.all(EXIT)]
+    entered = [moment.event["id"] for moment in witness.all(ENTER)]
+    left = [m.event for m in witness.all(EXIT) if [m.event["id"]] == entered[-1:]]
+    ends = [event["ret"] for event in left]
     outcome = witness.outcome
     if outcome.signal:
         said = f"by {outcome.signal}"
     else:
         said = f"{outcome.value} in {outcome.call.entry.number}"
-    seen = f"the kernel left with {ends[-1]}" if ends else "the kernel was not seen to return"
+    seen = f"the kernel left with {ends[-1]}" if ends else "leaving the kernel was not seen"
     facts = {"value": None if outcome.signal else outcome.value, "sys_exit": ends[-1:] or None}
     return Step("return", (f"{said}; {seen}",), facts)

@@ -13,9 +13,8 @@ from os import O_NONBLOCK, O_RDONLY
 from harness.agent.arguments import Buffer
 from harness.agent.guest import Guest
 from harness.entry import EntryPath
-from harness.errors import HostError
 from harness.evidence.events import STACK, Event, decode_page, header_bytes, parse_format
-from harness.evidence.trouble import NotShown
+from harness.evidence.trouble import NotShown, refusal_unshown
 from harness.landscape import PAGE
 
 _ROOT = "/sys/kernel/tracing"
@@ -74,7 +73,7 @@ class Recording:
             events: the kernel's own events, "SYSTEM/EVENT".
 
         Raises:
-            NotShown: the kernel has no tracefs.
+            NotShown: the kernel has no tracefs, or does not let it be used.
         """
         self._prepare()
         self._write("set_event_pid", str(pid))
@@ -103,11 +102,9 @@ class Recording:
         else:
             arguments = (b"tracefs\0", f"{_ROOT}\0".encode(), b"tracefs\0", 0, 0)
             self._guest.call(self._entry, "mount", *arguments)
-        try:
+        with refusal_unshown():
             self._write("options/stacktrace", "1")
             self._write("tracing_on", "1")
-        except HostError as error:
-            raise NotShown(f"the kernel has no tracefs: {error.message}") from error
 
     def _place(self, probes: Sequence[Probe]) -> None:
         """Put probes; one that is refused is left out."""
@@ -125,8 +122,9 @@ class Recording:
     def _wrote_all(self, probes: Sequence[Probe]) -> bool:
         """Write the whole file of probes, which drops those that it had."""
         try:
-            self._write("kprobe_events", "\n".join(map(str, probes)))
-        except HostError:
+            with refusal_unshown():
+                self._write("kprobe_events", "\n".join(map(str, probes)))
+        except NotShown:
             return False
         return True
 

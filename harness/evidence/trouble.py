@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from harness.errors import HostError
 
 
@@ -12,3 +15,14 @@ class BadEvidence(HostError):
 
 class NotShown(HostError):
     """The kernel, or this host, does not show it."""
+
+
+@contextlib.contextmanager
+def refusal_unshown() -> Iterator[None]:
+    """Turn a guest's refusal of a file into `NotShown`; a guest that is lost stays lost."""
+    try:
+        yield
+    except HostError as error:
+        if type(error) is not HostError:
+            raise
+        raise NotShown(error.message) from error
