@@ -15,7 +15,7 @@ parameters are declared as `harness.cli.parameter` has it."""
 MODULES = (
     *("call", "shell", "exec", "replay", "bundle"),
     *("explain", "tables", "cost"),
-    *("matrix", "report", "compare", "bisect"),
+    *("matrix", "runs", "report", "compare", "bisect"),
     "claims",
     *("doctor", "qemu", "cache", "kernels"),
 )

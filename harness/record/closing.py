@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from pathlib import Path
 
-from harness.errors import HostError
-from harness.record.index import RunIndex
 from harness.record.run import FACTS, RESULTS, RunFacts, State
+from harness.record.writer import write_facts
 
 
 def close_abandoned(folder: Path) -> None:
@@ -24,12 +21,7 @@ def close_abandoned(folder: Path) -> None:
         return
     facts = RunFacts.from_json(json.loads(path.read_bytes()))
     if facts.state is State.RUNNING:
-        facts = facts.closed(State.INTERRUPTED)
-        scratch = path.with_name(f".{FACTS}.{os.getpid()}")
-        scratch.write_text(json.dumps(facts.to_json(), indent=2) + "\n", encoding="utf-8")
-        scratch.replace(path)
-        with contextlib.suppress(HostError):  # as the writer has it
-            RunIndex().note(folder.resolve(), facts)
+        write_facts(folder, facts.closed(State.INTERRUPTED))
 
 
 def has_results(folder: Path) -> bool:

@@ -17,17 +17,18 @@ from harness.suggest import nearest
 
 _PATIENCE_S = 20
 _TABLE = """
-CREATE TABLE IF NOT EXISTS run (
+CREATE TABLE IF NOT EXISTS runs (
     folder TEXT PRIMARY KEY,
     name TEXT NOT NULL,
     started TEXT NOT NULL,
     ended TEXT NOT NULL,
     state TEXT NOT NULL,
-    trapgate TEXT NOT NULL
+    trapgate TEXT NOT NULL,
+    outcomes TEXT NOT NULL
 )
 """
-_NOTE = "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?)"
-_LIST = "SELECT folder, started, state FROM run ORDER BY started, rowid"
+_NOTE = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)"
+_LIST = "SELECT folder, started, state, outcomes FROM runs ORDER BY started, rowid"
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class Noted:
         folder: where its record is.
         started: when it began, in UTC (ISO 8601).
         state: how far it had come when that was last noted.
+        outcomes: how its results ended, "2 fail, 31 pass"; empty while it is running.
     """
 
     folder: Path
     started: str
     state: str
+    outcomes: str
 
     @property
     def name(self) -> str:
@@ -56,13 +59,18 @@ class RunIndex:
     def __init__(self) -> None:
         self._path = state_dir() / "runs.db"
 
-    def note(self, folder: Path, facts: RunFacts) -> None:
+    def note(self, folder: Path, facts: RunFacts, outcomes: str = "") -> None:
         """Enter a run, or what has become of it.
+
+        Args:
+            folder: where its record is.
+            facts: which run it is.
+            outcomes: how its results ended.
 
         Raises:
             HostError: the index cannot be written.
         """
-        row = (facts.started, facts.ended, facts.state.value, facts.trapgate)
+        row = (facts.started, facts.ended, facts.state.value, facts.trapgate, outcomes)
         with self._open() as database:
             database.execute(_NOTE, (str(folder), folder.name, *row))
 
@@ -74,7 +82,7 @@ class RunIndex:
         """
         with self._open() as database:
             rows = database.execute(_LIST).fetchall()
-        noted = (Noted(Path(folder), started, state) for folder, started, state in rows)
+        noted = (Noted(Path(folder), *others) for folder, *others in rows)
         return [one for one in noted if (one.folder / FACTS).is_file()]
 
     def find(self, name: str) -> Path:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -14,6 +15,7 @@ from harness.errors import DeclarationError, HostError
 from harness.record.index import RunIndex
 from harness.record.result import Result
 from harness.record.run import FACTS, RESULTS, RunFacts, State
+from harness.record.table import Counts, in_words
 
 
 def check_folder(folder: Path) -> None:
@@ -26,6 +28,24 @@ def check_folder(folder: Path) -> None:
         raise DeclarationError(f"{folder}: there is a record already", hint="name another folder")
     if folder.exists() and not folder.is_dir():
         raise DeclarationError(f"{folder}: expected a folder for the record, got a file")
+
+
+def write_facts(folder: Path, facts: RunFacts, outcomes: str = "") -> None:
+    """Say in a record, and in the index, which run it is of.
+
+    Args:
+        folder: the record's.
+        facts: which run it is.
+        outcomes: how its results ended.
+
+    Raises:
+        OSError: the record cannot be written.
+    """
+    scratch = folder / f".{FACTS}.{os.getpid()}"
+    scratch.write_text(json.dumps(facts.to_json(), indent=2) + "\n", encoding="utf-8")
+    scratch.replace(folder / FACTS)
+    with contextlib.suppress(HostError):  # the record matters more, and is found by its folder
+        RunIndex().note(folder.resolve(), facts, outcomes)
 
 
 class RunWriter:
@@ -44,9 +64,10 @@ class RunWriter:
         check_folder(folder)
         self.folder = folder.resolve()
         self.facts = facts
+        self._counts: Counts = Counter()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._write_facts()
+            write_facts(self.folder, facts)
             self._results: IO[str] = (self.folder / RESULTS).open("x", encoding="utf-8")
         except OSError as error:
             raise HostError(f"{folder}: the record cannot be written: {error.strerror}") from error
@@ -68,6 +89,7 @@ class RunWriter:
         """Write a result; it is on its way to the disk before this returns."""
         self._results.write(json.dumps(result.to_json()) + "\n")
         self._results.flush()
+        self._counts[result.kind] += 1
 
     def close(self, state: State) -> None:
         """Say how the run ended; once is enough, and later words do not count."""
@@ -75,11 +97,4 @@ class RunWriter:
             return
         self._results.close()
         self.facts = self.facts.closed(state)
-        self._write_facts()
-
-    def _write_facts(self) -> None:
-        scratch = self.folder / f".{FACTS}.{os.getpid()}"
-        scratch.write_text(json.dumps(self.facts.to_json(), indent=2) + "\n", encoding="utf-8")
-        scratch.replace(self.folder / FACTS)
-        with contextlib.suppress(HostError):  # the record matters more, and is found by its folder
-            RunIndex().note(self.folder, self.facts)
+        write_facts(self.folder, self.facts, in_words(self._counts))
