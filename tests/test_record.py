@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from live import CHECKOUT, X86_64, eventually
+from live import CHECKOUT, X86_64, eventually, trapgate
 from records import NEW, result, write
 from test_plugin import session
 
@@ -62,6 +62,22 @@ def test_an_error_closes_a_record_as_interrupted(tmp_path: Path) -> None:
         writer.add(RESULTS[0])
         raise KeyboardInterrupt
     assert read_run(tmp_path / "run").facts.state is State.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("kinds", "kept"),
+    [
+        ((OutcomeKind.LOST, PASS), PASS),
+        ((FAIL, OutcomeKind.LOST), FAIL),
+        ((FAIL, PASS), FAIL),
+        ((PASS, OutcomeKind.PANIC), OutcomeKind.PANIC),
+    ],
+)
+def test_of_a_test_that_ran_again_the_worst_answer_counts(
+    kinds: tuple[OutcomeKind, OutcomeKind], kept: OutcomeKind, tmp_path: Path
+) -> None:
+    run = read_run(write(tmp_path / "run", [result("test_a", kind) for kind in kinds]))
+    assert [one.kind for one in run.results] == [kept]
 
 
 def test_a_torn_last_line_is_left_out_and_said(folder: Path) -> None:
@@ -125,7 +141,11 @@ def test_a_record_is_never_written_over(folder: Path) -> None:
 
 def test_a_run_is_found_by_its_name(folder: Path, tmp_path: Path) -> None:
     write(tmp_path / "elsewhere" / "second", RESULTS[:1])
-    assert [one.name for one in RunIndex().runs()] == ["first", "second"]
+    noted = [(one.name, one.state, one.outcomes) for one in RunIndex().runs()]
+    assert noted == [
+        ("first", "finished", "1 fail, 1 pass, 1 skip"),
+        ("second", "finished", "1 pass"),
+    ]
     assert read_run("first").folder == folder
     with pytest.raises(DeclarationError, match="no run is called 'frist'") as caught:
         read_run("frist")
@@ -217,6 +237,34 @@ def test_an_interrupted_session_is_a_shorter_run(tmp_path: Path) -> None:
     run = read_run(tmp_path / "record")
     assert [one.kind for one in run.results] == [PASS]
     assert run.facts.state is State.INTERRUPTED
+
+
+@pytest.mark.xdist_group("plugin")
+def test_a_worker_that_dies_leaves_its_result(tmp_path: Path) -> None:
+    dying = """
+        import os
+
+        def test_first(guest):
+            pass
+
+        def test_dying(guest):
+            os.kill(os.getpid(), 9)
+    """
+    alone = ("-n", "1", "--max-worker-restart", "0")
+    session(tmp_path, dying, "--kernel", X86_64, "--run-dir", "record", *alone)
+    first, second = read_run(tmp_path / "record").results
+    assert (first.kind, second.kind) == (PASS, OutcomeKind.INFRASTRUCTURE)
+    assert second.evidence.message.startswith("worker 'gw0' crashed while running")
+
+
+def test_runs_are_listed(folder: Path) -> None:
+    said = trapgate("runs")
+    assert said.returncode == 0
+    (line,) = (line for line in said.stdout.splitlines() if line.startswith("first"))
+    assert "finished" in line
+    assert "1 fail, 1 pass, 1 skip" in line
+    (row,) = json.loads(trapgate("runs", "--json").stdout)
+    assert (row["name"], row["folder"]) == ("first", str(folder))
 
 
 @pytest.mark.xdist_group("plugin")

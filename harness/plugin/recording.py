@@ -142,7 +142,7 @@ class Recorder:
             return
         del self._pieces[report.nodeid]
         if report.when != "teardown":  # its worker has died: xdist's word for that is "???"
-            pieces.evidence = Evidence(message=report.longreprtext)
+            pieces.evidence = Evidence(message=report.longreprtext.rpartition("\n")[2])
         kind = find_kind(report) or OutcomeKind.INFRASTRUCTURE
         if pieces.subject:
             self._add(report.nodeid, pieces, pieces.subject, kind)

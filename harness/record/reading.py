@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from harness.errors import DeclarationError
 from harness.record.index import RunIndex
 from harness.record.result import Result
 from harness.record.run import FACTS, FORMAT, RESULTS, RunFacts, State
+from harness.record.table import BLAMELESS, SEVERITY
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Run:
     Attributes:
         folder: where that is.
         facts: which run it was.
-        results: in the order in which they came, at least one.
+        results: in the order in which they came, one a test and at least one.
         torn: whether the last line was cut short, so that its result is missing.
     """
 
@@ -94,7 +96,22 @@ def _read_results(path: Path) -> tuple[list[Result], bool]:
         raise DeclarationError(f"{path}: the record is damaged: {error.strerror}") from error
     torn = bool(lines) and not lines[-1].endswith(b"\n")
     whole = lines[:-1] if torn else lines
-    return [_read_line(path, number, line) for number, line in enumerate(whole, 1)], torn
+    read = (_read_line(path, number, line) for number, line in enumerate(whole, 1))
+    return _one_a_test(read), torn
+
+
+def _one_a_test(results: Iterable[Result]) -> list[Result]:
+    """Return one result a test: an answer rather than none, and the worst of several answers."""
+    kept: dict[str, Result] = {}
+    for result in results:
+        earlier = kept.setdefault(result.test, result)
+        if _weight(result) < _weight(earlier):
+            kept[result.test] = result
+    return list(kept.values())
+
+
+def _weight(result: Result) -> tuple[bool, int]:
+    return result.kind in BLAMELESS, SEVERITY.index(result.kind)
 
 
 def _read_line(path: Path, number: int, line: bytes) -> Result:
