@@ -54,6 +54,11 @@ def test_the_wheel_carries_every_data_file(folder: str, names: list[str]) -> Non
     assert wanted - set(names) == set()
 
 
+def test_the_wheel_carries_the_parts_of_the_page(names: list[str]) -> None:
+    parts = {name.rpartition("/")[2] for name in names if "record/formats/page/" in name}
+    assert parts == {"page.html.j2", "page.css", "page.js"}
+
+
 def test_the_wheel_carries_nothing_that_is_not_source(names: list[str]) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops == {"harness", next(top for top in tops if top.endswith(".dist-info"))}
