@@ -15,6 +15,7 @@ from harness.errors import DeclarationError
 from harness.machine.arguments import BY_HAND, Wiring, qemu_arguments
 from harness.machine.errata import Situation, find_erratum
 from harness.machine.plan import BASE_COMMAND_LINE, MachineOptions, MachinePlan, plan_machine
+from harness.machine.state import state_key
 
 WIRING = Wiring("file,path=c", "socket,fd=7", "socket,fd=8", ("-add-fd", "fd=9,set=1"))
 INTEL, AMD, WITHOUT_SEP = (
@@ -94,3 +95,11 @@ def test_known_errors_of_emulators(
 ) -> None:
     situation = Situation(ARCH_X86_64, accelerator, cpu, qemu)
     assert bool(find_erratum(entry, situation)) is wrong
+
+
+def test_a_machine_that_counts_instructions_is_another_one_and_tcgs() -> None:
+    assert value_of("-icount", qemu_arguments(plan(counted=True), WIRING)) == "shift=0,sleep=off"
+    assert "-icount" not in qemu_arguments(plan(), WIRING)
+    assert state_key(plan(counted=True)) != state_key(plan())
+    with pytest.raises(DeclarationError, match="kvm counts no instructions"):
+        plan("kvm", counted=True)

@@ -35,6 +35,7 @@
 #define RET_ERRNO_1 0x50001u
 #define ARGUMENT_0 16u
 #define NEVER 0x5a5a5a5au
+#define SCHED_FIFO 1
 
 #ifdef __x86_64__
 #define NR_ptrace 101
@@ -42,6 +43,7 @@
 #define NR_memfd_create 319
 #define NR_sched_setaffinity 203
 #define NR_getcpu 309
+#define NR_sched_setscheduler 144
 #define VDSO_CLOCK "__vdso_clock_gettime", "LINUX_2.6"
 #else
 #define NR_ptrace 26
@@ -49,6 +51,7 @@
 #define NR_memfd_create 356
 #define NR_sched_setaffinity 241
 #define NR_getcpu 318
+#define NR_sched_setscheduler 156
 #define VDSO_CLOCK "__vdso_clock_gettime", "LINUX_2.6"
 #endif
 
@@ -112,12 +115,19 @@ static void filter(int by_argument)
 		die(2);
 }
 
-/* Go on as a child that stops at every system call; the parent lets it go on each time. */
+/*
+ * Go on as a child that stops at every system call; the parent lets it go on each time. Where they
+ * may, both are scheduled by turns: what a fair scheduler calculates at a switch depends on what
+ * else was going on.
+ */
 static void be_traced(void)
 {
-	long pid = sys0(NR_fork);
+	const u32 priority = 1;
 	u32 status = 0;
+	long pid;
 
+	sys3(NR_sched_setscheduler, 0, SCHED_FIFO, &priority);
+	pid = sys0(NR_fork);
 	if (pid == 0) {
 		sys4(NR_ptrace, PTRACE_TRACEME, 0, 0, 0);
 		sys2(NR_kill, sys0(NR_getpid), SIGSTOP);

@@ -25,6 +25,9 @@ from harness.kernels.catalogue import default_specs
 from harness.machine.plan import MachineOptions
 from harness.target.spring import start_guest, tell
 
+_WIDTH = 110
+"""What a table needs; a narrower terminal breaks its lines."""
+
 _Kernels = Annotated[
     list[str] | None,
     typer.Option("--kernel", metavar="SPEC", help="Who is asked; repeatable. The default pair."),
@@ -157,6 +160,7 @@ def _show(figures: Sequence[Figures], *, markdown: bool) -> None:
         typer.echo(show_markdown(figures), nl=False)
         return
     console = Console(highlight=False, markup=False)
+    console.width = max(console.width, _WIDTH)
     for table in tables(figures):
         console.print(_in_colour(table))
         for note in table.notes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.agent.guest import Guest
 from harness.cost.figures import Cost, Figures, Unit
-from harness.cost.subjects import CLOCK, SUBJECTS, VDSO, Subject
+from harness.cost.subjects import CLOCK, SUBJECTS, VDSO, Preparation, Subject
 from harness.entry import ENTRY_PATHS, EntryPath, function_path
 from harness.errors import GuestError, HostError
 
@@ -27,7 +27,7 @@ _WEAKNESSES = (
     *("spec_rstack_overflow", "spec_store_bypass", "spectre_v1", "spectre_v2", "srbds", "tsa"),
     *("tsx_async_abort", "vmscape"),
 )
-"""Source: drivers/base/cpu.c cpu_root_vulnerabilities_attrs (7.2)."""
+"""Source: drivers/base/cpu.c cpu_root_vulnerabilities_attrs (6.17)."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,19 @@ class Plan:
     batches: int
 
 
-PLANS = {Unit.INSTRUCTIONS: Plan(1, 40), Unit.CYCLES: Plan(64, 200)}
-"""One instruction more or less is seen in a single call; cycles take many, against their noise."""
+_ONCE, _LONG_ENOUGH, _MANY = Plan(1, 40), Plan(1, 500), Plan(64, 200)
+
+
+def plan_for(subject: Subject, unit: Unit) -> Plan:
+    """Return how often a call is made.
+
+    One instruction more or less is seen in a single call, while cycles take many, against their
+    noise. Switches to a tracer take some instructions more until the next tick of the timer:
+    that has to come.
+    """
+    if unit is Unit.CYCLES:
+        return _MANY
+    return _LONG_ENOUGH if subject.preparation is Preparation.TRACED else _ONCE
 
 
 def measure(guest: Guest, unit: Unit, sha256: str = "") -> Figures:
@@ -93,7 +104,7 @@ def measure_call(guest: Guest, entry: EntryPath, subject: Subject, unit: Unit) -
     Raises:
         GuestError: the probe failed.
     """
-    plan = PLANS[unit]
+    plan = plan_for(subject, unit)
     number = subject.call if isinstance(subject.call, int) else 0
     if isinstance(subject.call, str) and entry.name in ENTRY_PATHS:
         number = guest.table(entry).number(subject.call)
@@ -114,7 +125,7 @@ def _costs(guest: Guest, unit: Unit) -> Iterator[Cost]:
     entries = [e for e in ENTRY_PATHS.values() if not guest.why_not_asked(e)]
     for subject in SUBJECTS:
         paths = [*entries, *map(function_path, abis)] if subject is CLOCK else entries
-        costs = [measure_call(guest, entry, subject, unit) for entry in paths]
+        costs = [measure_call(guest, e, subject, unit) for e in paths if subject.is_for(e)]
         yield from filter(None, costs)
 
 

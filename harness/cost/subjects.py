@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.arch import Arch
-from harness.entry import ENTRY_PATHS, EntryPath
-from harness.landscape import HOLE
+from harness.entry import ENTRY_PATHS, INT80_64, EntryPath
 from harness.pointers import user_limit
 
 VDSO = "vdso"
@@ -18,6 +17,8 @@ VDSO = "vdso"
 MEMORY_AT = 0x2400_0000
 """Where the probe has memory; see guest/probes/cost.c."""
 
+_HOLE = MEMORY_AT - 0x10_0000
+"""Nothing lies there, and what comes next is no stack: the kernel does not try to extend it."""
 _FILE = 10
 _MONOTONIC = 1
 _NO_CALL = 100_000
@@ -52,6 +53,10 @@ class Subject:
     preparation: Preparation = Preparation.PLAIN
     errno: int = 0
 
+    def is_for(self, entry: EntryPath) -> bool:
+        """Tell whether `entry` takes its arguments: 32 bits reach only what 64-bit code owns."""
+        return entry is not INT80_64 or _PAST_USER_MEMORY not in self.arguments
+
     def arguments_for(self, entry: EntryPath, arch: Arch) -> tuple[int, ...]:
         """Return what is passed through `entry` on a kernel of `arch`."""
         limit = user_limit(entry, arch)
@@ -64,13 +69,13 @@ def _subjects() -> Iterator[Subject]:
     yield Subject("no such call", _NO_CALL, errno=enosys)
     yield Subject("clock_gettime", "clock_gettime", (_MONOTONIC, MEMORY_AT))
     yield Subject("a good pointer", "clock_getres", (_MONOTONIC, MEMORY_AT))
-    yield Subject("a pointer into a hole", "clock_getres", (_MONOTONIC, HOLE), errno=efault)
+    yield Subject("a pointer into a hole", "clock_getres", (_MONOTONIC, _HOLE), errno=efault)
     past = (_MONOTONIC, _PAST_USER_MEMORY)
-    yield Subject("a pointer past user memory", "clock_getres", past, errno=efault)
+    yield Subject("a pointer past memory", "clock_getres", past, errno=efault)
     yield Subject("getpid, traced", "getpid", preparation=Preparation.TRACED)
     yield Subject("getpid, filtered", "getpid", preparation=Preparation.FILTERED)
     by_argument = Preparation.FILTERED_BY_ARGUMENT
-    yield Subject("getpid, filtered by argument", "getpid", preparation=by_argument)
+    yield Subject("getpid, argument filtered", "getpid", preparation=by_argument)
     for name, call in (("read", "pread64"), ("write", "pwrite64")):
         for size in _SIZES:
             yield Subject(f"{name} {size} B", call, (_FILE, MEMORY_AT, size))
