@@ -94,25 +94,21 @@ class Matrix:
     def session(self, plan: Path, folder: Path) -> list[str]:
         """Return the arguments for pytest of the session that asks all that.
 
+        No value stands alone: pytest takes every path among them for a place of tests, and names
+        tests by where those places meet.
+
         Args:
             plan: where it says how many tests there are.
             folder: where its record goes.
         """
         own = data_dir("scenarios")
-        words = list(self.scenarios) or [str(own), "--rootdir", str(own.parent)]
-        words += [
-            "-p",
-            "no:cacheprovider",
-            "-q",
-            "--run-dir",
-            str(folder),
-            "--plan-file",
-            str(plan),
-        ]
+        words = list(self.scenarios) or [str(own), f"--rootdir={own.parent}"]
+        words += ["-q", "-pno:cacheprovider", f"--numprocesses={self._workers}"]
+        words += [f"--run-dir={folder}", f"--plan-file={plan}"]
+        words += [f"-k{self.select}"] if self.select else []
+        words += [f"--accel={self.accel}", f"--memory={self.memory}"]
         words += _each("--kernel", self.kernels) + _each("--cpu", self.cpus)
         words += _each("--kernel-append", self.append) + _each("--mirror", self.mirrors)
-        words += ["--accel", self.accel, "--memory", str(self.memory), "-n", str(self._workers)]
-        words += ["-k", self.select] if self.select else []
         return [*words, "--boot"] if self.boot else words
 
     @property
@@ -123,4 +119,4 @@ class Matrix:
 
 
 def _each(option: str, values: tuple[str, ...]) -> list[str]:
-    return [word for value in values for word in (option, value)]
+    return [f"{option}={value}" for value in values]

@@ -22,6 +22,8 @@ NOTHING_BLAMED = 2
 NOTHING_CHOSEN = 5
 """pytest's own for a session without a test."""
 
+_REFUSAL = "trapgate: "
+"""What the plugin's last word begins with when there was no session."""
 _GRACE_S = 1.0
 """How long an interrupted session may take to end its guests."""
 
@@ -51,9 +53,13 @@ class Session:
             return None
 
     def trouble(self, what: str) -> HostError:
-        """Return the error to raise for a session that could not ask."""
-        said = last_lines(self.output.read_text(encoding="utf-8", errors="replace"))
-        return HostError(f"{what}: pytest's status is {self.status}", evidence=said)
+        """Return the error to raise for a session that could not ask: its own, where it said one."""
+        printed = self.output.read_text(encoding="utf-8", errors="replace")
+        _, refused, said = printed.rpartition(_REFUSAL)
+        if refused and self.status == NOTHING_BLAMED:
+            return HostError(f"{what}: {said.strip()}")
+        why = f"pytest's status is {self.status}"
+        return HostError(f"{what}: {why}", evidence=last_lines(printed))
 
     def end(self) -> None:
         """End it with all its workers: interrupted first, so that it can say what it knows.

@@ -18,7 +18,7 @@ from harness.machine.console import find_splat, read_trouble
 from harness.plugin import announcing, coverage, outcomes, preparation, programs, recording
 from harness.plugin.configuration import Configuration
 from harness.plugin.guests import GuestHouse, Sharing
-from harness.plugin.options import add_options, configurations, supply_of
+from harness.plugin.options import add_options, check_selection, configurations, supply_of
 from harness.plugin.parameters import MARKERS, known_bug, parametrize, unmet_need
 from harness.plugin.reproduction import add_reproduction
 
@@ -55,6 +55,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Refuse what cannot be meant before anything is collected."""
     try:
         configurations(config)
+        check_selection(config)
         recording.check(config)
     except TrapgateError as error:
         return preparation.refuse(error)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import pytest
+from _pytest.mark.expression import Expression
 
+from harness.errors import DeclarationError
 from harness.kernels import Supply, find_source
 from harness.kernels.catalogue import default_specs
 from harness.kernels.patterns import expand_specs
@@ -75,6 +77,19 @@ def configurations(config: pytest.Config) -> tuple[Configuration, ...]:
             Configuration(source, _options(config, cpu)) for source in sources for cpu in cpus
         )
     return config.stash[_CONFIGURATIONS]
+
+
+def check_selection(config: pytest.Config) -> None:
+    """See that -k can be read: pytest-xdist's workers would only fail at it.
+
+    Raises:
+        DeclarationError: it cannot.
+    """
+    chosen = config.option.keyword
+    try:
+        Expression.compile(chosen or "all")
+    except Exception as error:
+        raise DeclarationError(f"-k {chosen!r} cannot be read: {error}") from error
 
 
 def groups_of(config: pytest.Config) -> Groups:

@@ -42,8 +42,9 @@ class ByConfiguration(LoadScopeScheduling):
         self._owned: dict[WorkerController, str] = {}
 
     def _split_scope(self, nodeid: str) -> str:
-        """Return what a test travels with, its configuration first."""
-        return f"{self._groups.of(nodeid)}\n{super()._split_scope(nodeid).partition('[')[0]}"
+        """Return what a test travels with, its configuration first; one of nobody's goes alone."""
+        group = self._groups.of(nodeid)
+        return f"{group}\n{nodeid.partition('::')[0] if group else nodeid}"
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         """Give a worker the next file of its configuration, or of another one."""
