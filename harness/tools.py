@@ -74,6 +74,13 @@ TOOLS = (
         packages=dict.fromkeys(FAMILIES, "util-linux") | {APK: "setpriv"},
     ),
     Tool(
+        name="gdb",
+        executables=("gdb",),
+        purpose="the debugger that `trapgate gdb` attaches",
+        packages=dict.fromkeys(FAMILIES, "gdb"),
+        required=False,
+    ),
+    Tool(
         name="gpgv",
         executables=("gpgv",),
         purpose="the check of a package index's signature",

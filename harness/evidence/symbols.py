@@ -7,7 +7,7 @@ import bisect
 import re
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.evidence.trouble import BadEvidence, NotShown
@@ -50,6 +50,10 @@ class Symbols:
     def __init__(self, addresses: Sequence[int], names: Sequence[str]) -> None:
         self._addresses = addresses
         self._names = names
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        """Give addresses and names, in ascending order."""
+        return zip(self._addresses, self._names, strict=True)
 
     def find(self, name: str) -> int | None:
         """Return the address of a symbol, None when there is none; of several the lowest."""

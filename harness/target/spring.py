@@ -119,12 +119,18 @@ class Spring:
             HostError: QEMU or the compiler is missing or failed.
             GuestError: the kernel did not boot.
         """
+        with self.start_with_machine() as (guest, _):
+            yield guest
+
+    @contextlib.contextmanager
+    def start_with_machine(self) -> Iterator[tuple[Guest, Machine]]:
+        """Start a guest as `start` does, for somebody who needs the machine around it, too."""
         if self.find_state():
             with self.start_clone() as clone:
-                yield clone.guest
+                yield clone.guest, clone.machine
         else:
-            with boot_guest(self._kernel, self.plan, self.patience, self._reason) as (guest, _):
-                yield guest
+            with boot_guest(self._kernel, self.plan, self.patience, self._reason) as both:
+                yield both
 
     def revive(self, machine: Machine, state: BootState) -> Guest:
         """Return the guest in a machine that is in that state again, and set it going."""
@@ -144,11 +150,14 @@ class Clone:
         spring: where it comes from.
         machine: restored and stopped.
         state: what it was restored from.
+
+    Attributes:
+        machine: what the guest runs in.
     """
 
     def __init__(self, spring: Spring, machine: Machine, state: BootState) -> None:
         self._spring = spring
-        self._machine = machine
+        self.machine = machine
         self._state = state
         self._rewinder: Rewinder | None = None
         self._guest: Guest | None = None
@@ -161,7 +170,7 @@ class Clone:
 
     def settle(self) -> Guest:
         """Let the guest run, with the time and a random seed of its own."""
-        self._guest = self._spring.revive(self._machine, self._state)
+        self._guest = self._spring.revive(self.machine, self._state)
         return self._guest
 
     def rewind(self) -> Guest:
@@ -172,7 +181,7 @@ class Clone:
         """
         from harness.machine.rewind import Rewinder  # noqa: PLC0415 - most clones are used once
 
-        process = self._machine.process
+        process = self.machine.process
         self._rewinder = self._rewinder or Rewinder(process, self._state.guest["code"])
         self._rewinder.rewind()
         process.drain_frames()
@@ -182,20 +191,20 @@ class Clone:
     @property
     def pid(self) -> int:
         """The process number of its QEMU."""
-        return self._machine.process.process.pid
+        return self.machine.process.process.pid
 
     def pause(self) -> None:
         """Stop the guest where it is, at no cost but its memory."""
-        self._machine.process.ask("stop")
+        self.machine.process.ask("stop")
 
     def resume(self) -> None:
         """Let a paused guest go on, with the right time."""
-        self._machine.process.ask("cont")
+        self.machine.process.ask("cont")
         self.guest.settle()
 
     def kill(self) -> None:
         """End the machine at once; who started it lets go of the rest."""
-        self._machine.process.process.kill()
+        self.machine.process.process.kill()
 
     def close(self) -> None:
         """Let go of the process's memory."""

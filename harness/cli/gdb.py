@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trapgate gdb`: a script's last call under a debugger."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.answered import show_answered
+from harness.cli.app import app
+from harness.cli.machine import MachineChoice, takes_machine
+from harness.cli.replay import default_spec, with_header
+from harness.cli.terminal import kept_terminal
+from harness.errors import GuestError
+from harness.repro.debugging import Call, Stopped, asking, cut, stopped_before
+from harness.repro.opening import open_program
+from harness.script.replay import Replay, check_names
+from harness.script.writing import show_statement
+from harness.target.spring import Spring
+from harness.tools import require_tool
+
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="A script, or a bundle.")]
+_Given = Annotated[
+    list[str] | None, typer.Argument(metavar="[GDB'S OPTIONS]...", help="Behind --: for gdb.")
+]
+
+
+@app.command()
+@takes_machine
+def gdb(file: _File, given: _Given = None, *, machine: MachineChoice) -> None:
+    """Stop a guest before a script's last call, and attach gdb.
+
+    What comes before it has been carried out. gdb knows the kernel's sections and symbols where
+    they lie in this boot, and has a breakpoint on the call's entry point: "continue" makes it.
+
+    Status: gdb's; 1 when the kernel panicked.
+    """
+    debugger = str(require_tool("gdb"))
+    with open_program(file, machine.spec) as opened:
+        choice = with_header(machine, opened.script.header)
+        kernel = choice.obtain(default_spec(opened.script))
+        check_names(opened.script, kernel.version)
+        before, call = cut(opened.script)
+        with Spring(kernel, choice.options).start_with_machine() as (guest, running):
+            replay = Replay(guest)
+            for answered in replay.run(before):
+                typer.echo(show_answered(answered))
+            with (
+                stopped_before(call, guest, running, kernel) as stopped,
+                asking(replay, call, running) as asked,
+            ):
+                status = _debug(debugger, stopped, given or [])
+    _tell(asked)
+    raise typer.Exit(status)
+
+
+def _debug(debugger: str, stopped: Stopped, given: list[str]) -> int:
+    """Run gdb to its end."""
+    typer.echo(f"stopped before: {show_statement(stopped.call)}")
+    sys.stdout.flush()
+    said = [word for command in stopped.commands for word in ("-ex", command)]
+    line = [debugger, "-q", str(stopped.symbols), "-iex", "set confirm off", *said, *given]
+    with kept_terminal(), _without_interruptions():
+        return subprocess.run(line, check=False).returncode
+
+
+@contextlib.contextmanager
+def _without_interruptions() -> Iterator[None]:
+    """Leave Control-C to gdb, in whose process group we are."""
+    former = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def _tell(asked: Call) -> None:
+    if asked.answered:
+        typer.echo(show_answered(asked.answered))
+    elif isinstance(asked.trouble, GuestError):
+        raise asked.trouble
