@@ -93,13 +93,14 @@ static struct segments look_at_segments(void)
 	return s;
 }
 
-/* Every register another value, no exception pending, all of them masked. */
+/* Every register another value, no exception pending, all of them masked; of the control word bit 6
+ * is always one on a processor (Intel SDM volume 1, 8.1.5), whatever an emulator keeps there. */
 static void own_vectors(u32 who)
 {
 	__asm__ volatile(FXSAVE : "=m"(vector));
 	for (u32 i = X87_REGISTERS; i < VECTOR_END; i++)
 		vector[i] = (u8)(i * 7 + who * 0x55 + 1);
-	vector[CONTROL_WORD] = who ? 0x7f : 0x3f;
+	vector[CONTROL_WORD] = 0x7f;
 	vector[CONTROL_WORD + 1] = who ? 0x0b : 0x07; /* precision and rounding */
 	vector[TAG_WORD] = 0xff; /* none is empty */
 	vector[MXCSR] = who ? 0x80 : 0xc0;
