@@ -48,7 +48,7 @@ class FrameType(enum.IntEnum):
     number of the program's `EXEC`, and is not answered itself."""
 
     HELLO = 64
-    """The agent is up: u32 protocol, u8 ABI bits, u8 is PID 1."""
+    """The agent is up: u32 protocol, u8 ABI bits, u8 place."""
     DATA = 65
     """A piece of an answer, more follow."""
     OUTPUT = 66
@@ -71,6 +71,17 @@ class Status(enum.IntEnum):
     """It took too long and was killed."""
     MALFORMED = 4
     """The agent could not make sense of the request."""
+
+
+class Place(enum.IntEnum):
+    """Where an agent is, in its hello."""
+
+    HOST = 0
+    """On a real host, among its files and processes."""
+    GUEST = 1
+    """In a guest, as its first process."""
+    ROOM = 2
+    """On a real host, in a room of its own: with a root, processes and names that are its own."""
 
 
 class Op(enum.IntEnum):

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * agent: the first process of a guest. It mounts what a program expects, opens the second serial
- * port, says hello, and answers frames until there are no more.
+ * port, says hello, and answers frames until there are no more. On a real host it does so in a
+ * folder, over standard input and output.
  */
 #include "agent.h"
 #include "numbers.h"
@@ -9,6 +10,7 @@
 #define FRAMES_PORT "/dev/ttyS1"
 
 static struct frame request;
+static u8 place = PLACE_GUEST;
 
 _Noreturn void c_main(const uptr *stack);
 
@@ -42,16 +44,6 @@ static void mount(const char *type, const char *at)
 	sys5(NR_mount, type, at, type, 0, NULL);
 }
 
-static void write_text(const char *path, const char *text)
-{
-	long fd = sys3(NR_open, path, O_WRONLY | O_CLOEXEC, 0);
-
-	if (fd < 0)
-		return;
-	sys3(NR_write, fd, text, strlen(text));
-	sys1(NR_close, fd);
-}
-
 static void prepare_guest(void)
 {
 	int port;
@@ -69,13 +61,13 @@ static void prepare_guest(void)
 	open_random_pool();
 }
 
-static void say_hello(int first)
+static void say_hello(void)
 {
 	const struct {
 		u32 protocol;
 		u8 bits;
-		u8 first;
-	} __attribute__((packed)) hello = { PROTOCOL, abis(), (u8)first };
+		u8 place;
+	} __attribute__((packed)) hello = { PROTOCOL, abis(), place };
 
 	send_frame(FRAME_HELLO, STATUS_OK, 0, &hello, sizeof(hello));
 }
@@ -98,9 +90,6 @@ static void answer(void)
 	case FRAME_LOG:
 		give_log(&request);
 		break;
-	case FRAME_SETTLE:
-		settle(&request);
-		break;
 	case FRAME_SHARE:
 		share_window(&request);
 		break;
@@ -109,21 +98,27 @@ static void answer(void)
 		break;
 	case FRAME_INPUT: /* of a program that has ended meanwhile */
 		break;
+	case FRAME_SETTLE:
+		if (place == PLACE_GUEST) { /* a host's clock is its own */
+			settle(&request);
+			break;
+		}
+		/* fall through */
 	default:
 		send_status(STATUS_MALFORMED, request.sequence, 0);
 	}
 }
 
+/* On a real host there is an argument: the folder to live in. */
 _Noreturn void c_main(const uptr *stack)
 {
-	int first = sys0(NR_getpid) == 1;
-
-	(void)stack;
-	if (first)
+	if (sys0(NR_getpid) == 1) {
 		prepare_guest();
-	else
+	} else {
+		place = move_in((const char *)stack[2]) ? PLACE_ROOM : PLACE_HOST;
 		open_frames(0, 1);
-	say_hello(first);
+	}
+	say_hello();
 	while (read_frame(&request) == 0)
 		answer();
 	die(0);

@@ -44,7 +44,8 @@ u32 take_u32(struct cursor *c);
 u64 take_u64(struct cursor *c);
 const char *take_text(struct cursor *c);
 
-/* In run.c: programs for the executors. */
+/* In run.c: programs for the executors, which lie in the room. */
+void set_room(const char *folder);
 void run_program(const struct frame *request);
 void renew_executors(const struct frame *request);
 u8 abis(void);
@@ -57,7 +58,17 @@ void pass_input(void);
 struct pollfd next_input(void);
 void end_input(void);
 
+/* In host.c: on a real host, in a folder that is gone in the end. Returns whether the agent has a
+ * room of its own there; the caller goes on in a child. */
+int move_in(const char *folder);
+
+/* In room.c: a room of its own, for a child that is its first process. */
+long fork_into_room(void);
+int furnish_room(const char *folder);
+void make_folders(void);
+
 /* In files.c and spawn.c. */
+long write_text(const char *path, const char *text);
 void put_file(const struct frame *request);
 void get_file(const struct frame *request);
 void spawn(const struct frame *request);

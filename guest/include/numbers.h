@@ -44,6 +44,22 @@
 #define NR_epoll_create1 291
 #define NR_socketpair 53
 #define NR_flock 73
+#define NR_clone 56
+#define NR_chdir 80
+#define NR_rmdir 84
+#define NR_umask 95
+#define NR_chown 92
+#define NR_getuid 102
+#define NR_getgid 104
+#define NR_setgroups 116
+#define NR_setresuid 117
+#define NR_setresgid 119
+#define NR_pivot_root 155
+#define NR_setrlimit 160
+#define NR_umount2 166
+#define NR_getdents64 217
+#define NR_openat 257
+#define NR_unlinkat 263
 #else
 #define NR_exit 1
 #define NR_fork 2
@@ -83,6 +99,22 @@
 #define NR_epoll_create1 329
 #define NR_socketpair 360
 #define NR_flock 143
+#define NR_clone 120
+#define NR_chdir 12
+#define NR_rmdir 40
+#define NR_umask 60
+#define NR_chown 212 /* chown32, as the next ones are */
+#define NR_getuid 199
+#define NR_getgid 200
+#define NR_setgroups 206
+#define NR_setresuid 208
+#define NR_setresgid 210
+#define NR_pivot_root 217
+#define NR_setrlimit 75
+#define NR_umount2 52
+#define NR_getdents64 220
+#define NR_openat 295
+#define NR_unlinkat 301
 #endif
 
 #define EINTR 4
@@ -98,6 +130,8 @@
 #define O_NOCTTY 0400
 #define O_TRUNC 01000
 #define O_NONBLOCK 04000
+#define O_DIRECTORY 0200000
+#define O_NOFOLLOW 0400000
 #define O_CLOEXEC 02000000
 
 #define PROT_READ 1
@@ -111,6 +145,7 @@
 #define POLLIN 1
 #define POLLOUT 4
 #define POLLHUP 0x10
+#define POLLRDHUP 0x2000
 #define WNOHANG 1
 #define SIGKILL 9
 #define SIGPIPE 13
@@ -118,6 +153,8 @@
 #define SIG_IGN 1
 #define F_SETFL 4
 #define PR_SET_PDEATHSIG 1
+#define PR_SET_DUMPABLE 4
+#define PR_SET_CHILD_SUBREAPER 36
 #define TCSETS 0x5402
 
 #ifndef __ASSEMBLER__

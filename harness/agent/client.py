@@ -17,7 +17,7 @@ from harness.agent.frames import Frame, FrameStream
 from harness.arch import ABIS, Abi
 from harness.deadline import Deadline
 from harness.errors import DeclarationError, GuestError, GuestTimeout, HostError
-from harness.wire import FrameType, Status
+from harness.wire import FrameType, Place, Status
 
 _DETAIL = struct.Struct("<I")
 _HELLO = struct.Struct("<IBB")
@@ -31,11 +31,16 @@ class Hello:
 
     Attributes:
         abi: the interface that the agent itself was built for.
-        is_init: whether it is the first process of its kernel.
+        place: where it is.
     """
 
     abi: Abi
-    is_init: bool
+    place: Place
+
+    @property
+    def is_init(self) -> bool:
+        """Whether it is the first process of its kernel."""
+        return self.place is Place.GUEST
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,15 @@ class AgentClient:
         frame = self._stream.receive(deadline)
         if frame.type != FrameType.HELLO or len(frame.payload) != _HELLO.size:
             raise ChannelBroken(f"expected the agent's hello, got a frame of type {frame.type}")
-        protocol, bits, first = _HELLO.unpack(frame.payload)
+        protocol, bits, place = _HELLO.unpack(frame.payload)
         if protocol != wire.PROTOCOL:
             raise ChannelBroken(f"expected an agent of protocol {wire.PROTOCOL}, got {protocol}")
         abi = next((abi for abi in ABIS.values() if abi.bits == bits), None)
         if abi is None:
             raise ChannelBroken(f"expected an agent of 32 or 64 bits, got one of {bits} bits")
-        return Hello(abi, bool(first))
+        if place not in set(Place):
+            raise ChannelBroken(f"expected an agent in one of {len(Place)} places, got {place}")
+        return Hello(abi, Place(place))
 
     def run(self, abi: Abi, program: bytes, timeout_s: float, deadline: Deadline) -> bytes:
         """Have the executor of `abi` carry out a program.

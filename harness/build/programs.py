@@ -24,7 +24,10 @@ _FLAGS = (
     *("-Wall", "-Wextra", "-Wconversion", "-Wmissing-prototypes", "-Werror"),
     *("-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-Ttext-segment=0x10000000", "-s"),
 )
-_AGENT = ("agent", "frames", "run", "files", "log", "spawn", "input", "window", "settle")
+_AGENT = (
+    *("agent", "frames", "run", "files", "log", "spawn", "input", "window", "settle"),
+    *("host", "room"),
+)
 _EXECUTOR = ("executor", "signals", "landscape")
 _PROBE = ("report", "vdso", "enter", "catch")
 
