@@ -74,6 +74,10 @@ class DeclarationError(TrapgateError):
     """What somebody wrote (a spec, a name, a file, an option) is wrong; nothing was started."""
 
 
+class NotForHosts(DeclarationError):
+    """What was asked is for guests only, and this was to be a real host; nothing was done."""
+
+
 class HostError(TrapgateError):
     """A tool, download, disk or device of the host failed; no word about any kernel."""
 

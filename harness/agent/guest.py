@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -16,8 +16,9 @@ from harness.agent.asked import Executed, Fetched, History, Probed, Ran, Renewed
 from harness.agent.calls import Call, Outcome
 from harness.agent.channel import ChannelBroken, ChannelSilent
 from harness.agent.client import AgentClient, Exit
+from harness.agent.guard import Anything, Guard
 from harness.agent.identity import Identity
-from harness.agent.program import Program
+from harness.agent.program import Program, pack
 from harness.arch import Abi
 from harness.build.programs import build_program, probe_recipe
 from harness.cpu import Cpu, why_unavailable
@@ -28,10 +29,9 @@ from harness.landscape import ABOUT
 from harness.machine.console import find_splat, read_records, read_trouble
 from harness.machine.errata import Erratum, Situation, find_erratum
 from harness.syscalls import SyscallTable, read_table
-from harness.wire import MAX_PAYLOAD, MAX_REQUEST, SEED_BYTES
+from harness.wire import SEED_BYTES
 
 _GRACE_S = 5.0
-_MOST_BYTES = MAX_REQUEST - 1024
 
 AnyCall = tuple[int | str, *tuple[Argument, ...]]
 """A call's number or name, and at most six arguments."""
@@ -65,26 +65,34 @@ class Guest:
         patience: how long its answers may take.
         records: what executors of the same kernel have said of themselves; of a new one its
             addresses differ, not its processor nor its segments.
+        guard: looks at everything before it is asked.
+        room: the folder that stands for the root of a guest, where that is not the root.
 
     Attributes:
         identity: which kernel this is.
         usable: whether it can still be asked; False after it panicked, hung or was lost.
         touched: whether anything has been asked of it since it was settled.
         asked: what that was.
+        guard: what looks at everything before it is asked.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a guest is made of
         self,
         client: AgentClient,
         carrier: Carrier,
         identity: Identity,
         patience: Patience,
         records: Mapping[Abi, bytes] | None = None,
+        *,
+        guard: Guard | None = None,
+        room: str = "",
     ) -> None:
         self.identity = identity
         self.usable = True
         self.touched = False
         self.asked = History()
+        self.guard = guard or Anything()
+        self._room = room
         self._client = client
         self._carrier = carrier
         self._patience = patience
@@ -130,7 +138,7 @@ class Guest:
     def calls(self, calls: Sequence[Call]) -> list[Outcome]:
         """Make many calls of one ABI, as many at a time as fit a request; may be empty."""
         outcomes: list[Outcome] = []
-        for program in _pack(map(_program_of, calls)):
+        for program in pack(map(_program_of, calls)):
             results = self.run(calls[0].entry.abi, program)
             outcomes += [r for r in results if isinstance(r, Outcome)]
         return outcomes
@@ -146,7 +154,7 @@ class Guest:
             DeclarationError: no such call, too many arguments, or memory that is not writable.
         """
         outcomes: list[Outcome] = []
-        for program in _pack(self._one(entry, number, memory, {}) for number, *memory in calls):
+        for program in pack(self._one(entry, number, memory, {}) for number, *memory in calls):
             for result in self.run(entry.abi, program):
                 if isinstance(result, Outcome):
                     outcomes.append(result)
@@ -161,6 +169,7 @@ class Guest:
         self, abi: Abi, program: Program, timeout_s: float | None = None
     ) -> list[Outcome | bytes | int]:
         """Have the executor of `abi` carry out a program, and return each operation's result."""
+        self.guard.check_program(abi, program)
         limit_s = timeout_s or self._patience.call_s
         start = self._starts_with(abi)
         deadline = Deadline.after(limit_s + _GRACE_S, "call")
@@ -258,6 +267,7 @@ class Guest:
 
     def read_file(self, path: str) -> bytes:
         """Return the contents of a file in the guest."""
+        self.guard.check_read(path)
         self.asked.note(Fetched(path))
         with self._explained():
             return self._client.get(path, self._deadline("file"))
@@ -274,10 +284,15 @@ class Guest:
 
     def write_file(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """Write a file in the guest."""
+        self.guard.check_write(path)
         self.asked.note(Wrote(path, content, mode))
         patience = self._patience.request_s + len(content) / 50_000
         with self._explained():
             self._client.put(path, content, mode, Deadline.after(patience, "file"))
+
+    def place(self, path: str) -> str:
+        """Return where a file of ours lies that a guest would have at `path`."""
+        return f"{self._room}{path}"
 
     def execute(
         self, argv: list[str], *, timeout_s: float = 60.0, environment: dict[str, str] | None = None
@@ -326,7 +341,8 @@ class Guest:
             DeclarationError: there is no such probe.
             GuestError: the probe did not end by itself with status 0.
         """
-        path = f"/probes/{name}.{abi}"
+        self.guard.check_probe(abi, name)
+        path = self.place(f"/probes/{name}.{abi}")
         argv = [path, *(f"{number & abi.mask:x}" for number in numbers)]
         with self.asked.noting(Probed(abi, name, numbers)):
             if path not in self._brought:
@@ -413,16 +429,3 @@ def _program_of(call: Call) -> Program:
     program = Program()
     program.call(call)
     return program
-
-
-def _pack(pieces: Iterable[Program]) -> Iterator[Program]:
-    """Put small programs together to ones that fill a request, and whose answers fit one."""
-    program = Program()
-    for piece in pieces:
-        too_long = program.size_bytes + piece.size_bytes > _MOST_BYTES
-        if program.length and (too_long or program.answer_bytes + piece.answer_bytes > MAX_PAYLOAD):
-            yield program
-            program = Program()
-        program.add(piece)
-    if program.length:
-        yield program

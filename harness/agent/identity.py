@@ -19,10 +19,11 @@ class Identity:
         arch: what the kernel was built for.
         version: its version.
         release: what `uname -r` says.
-        accelerator: "tcg" or "kvm".
-        cpu: the processor model as QEMU spells it.
+        accelerator: "tcg" or "kvm"; "none" on a real host.
+        cpu: the processor model as QEMU spells it; as it calls itself on a real host.
         qemu: the emulator's version, (0, 0) where there is none.
         reason: why that accelerator.
+        target: what a real host was called, empty for a guest in QEMU.
     """
 
     spec: str
@@ -33,7 +34,9 @@ class Identity:
     cpu: str
     qemu: QemuVersion = (0, 0)
     reason: str = ""
+    target: str = ""
 
     def __str__(self) -> str:
         """Return it in one line."""
-        return f"Linux {self.release} ({self.arch}) on {self.cpu} by {self.accelerator}"
+        carried = f"at {self.target}" if self.target else f"by {self.accelerator}"
+        return f"Linux {self.release} ({self.arch}) on {self.cpu} {carried}"

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.agent.calls import MAX_RECORD_BYTES, Call, Outcome, decode_outcome
 from harness.agent.channel import ChannelBroken
-from harness.wire import Op
+from harness.wire import MAX_PAYLOAD, MAX_REQUEST, Op
 
 _SPAN = struct.Struct("<BQI")
 _COUNT = struct.Struct("<I")
+_MOST_BYTES = MAX_REQUEST - 1024
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,19 @@ class Program:
         self._answers.append(answer)
         self.size_bytes += len(piece)
         self.answer_bytes += _COUNT.size
+
+
+def pack(pieces: Iterable[Program]) -> Iterator[Program]:
+    """Put small programs together to ones that fill a request, and whose answers fit one."""
+    program = Program()
+    for piece in pieces:
+        too_long = program.size_bytes + piece.size_bytes > _MOST_BYTES
+        if program.length and (too_long or program.answer_bytes + piece.answer_bytes > MAX_PAYLOAD):
+            yield program
+            program = Program()
+        program.add(piece)
+    if program.length:
+        yield program
 
 
 def _decode(

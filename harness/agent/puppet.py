@@ -270,8 +270,10 @@ class Puppet:
         return self._guest.table(entry)
 
     def number(self, entry: EntryPath, number: int | str) -> int:
-        """Return the number of the call `number` on the way `entry`."""
-        return self.table(entry).number(number) if isinstance(number, str) else number
+        """Return the number of the call `number` on the way `entry`, if it may be made there."""
+        code = self.table(entry).number(number) if isinstance(number, str) else number
+        self._guest.guard.check_call(entry, code)
+        return code
 
     def call(self, entry: EntryPath, number: int | str, *arguments: int, **registers: int) -> int:
         """Have it make a call that nobody watches, and return the signed result."""

@@ -56,7 +56,11 @@ def find_trusted(guest: Guest, entry: EntryPath, rows: Iterable[Row]) -> dict[st
     Returns:
         What was answered wrongly, by the case; empty when the kernel is well. Rows that the kernel
         was built without are left out.
+
+    Raises:
+        NotForHosts: this is a real host, whose memory a kernel that trusts a pointer would damage.
     """
+    guest.guard.check_guest("it gives calls every kind of bad pointer, one after the other")
     map_last_page(guest, entry)
     rows = list(rows)
     right = [_Case(f"{row.call[0]}, all right", row.call, row.answers, row.first) for row in rows]
