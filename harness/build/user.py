@@ -51,7 +51,7 @@ def check_fits(path: Path, abi: Abi, arch: Arch, memory_mib: int) -> None:
         path: the program.
         abi: its interface.
         arch: the guest's.
-        memory_mib: the guest's memory.
+        memory_mib: the guest's memory, 0 for as much as it takes.
 
     Raises:
         DeclarationError: the kernel has no such programs, or the program is too large.
@@ -62,7 +62,7 @@ def check_fits(path: Path, abi: Abi, arch: Arch, memory_mib: int) -> None:
             hint="choose another kernel with --kernel, or compile it with -m32",
         )
     size_mib = path.stat().st_size >> 20
-    if size_mib > memory_mib // _SHARE:
+    if memory_mib and size_mib > memory_mib // _SHARE:
         raise DeclarationError(
             f"program {path} has {size_mib} MiB, too many for a guest of {memory_mib} MiB",
             hint=f"give it --memory {(size_mib + 32) * _SHARE}",

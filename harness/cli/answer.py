@@ -91,6 +91,7 @@ def show_json(outcome: Outcome, identity: Identity) -> dict[str, Any]:
             "reason": identity.reason,
             "cpu": identity.cpu,
             "qemu": ".".join(map(str, identity.qemu)),
+            "target": identity.target or "qemu",
         },
     }
 
@@ -176,6 +177,9 @@ def _hexdump(content: bytes) -> Iterator[str]:
 
 def show_identity(identity: Identity) -> list[str]:
     """Return which kernel answered and in what, on three lines at most."""
+    if identity.target:
+        kernel = f"Linux {identity.release} ({identity.arch}) on {identity.cpu}"
+        return [f"kernel: {kernel}", f"target: {identity.target}"]
     reason = f" ({identity.reason})" if identity.reason else ""
     qemu = ".".join(map(str, identity.qemu))
     return [

@@ -15,12 +15,11 @@ from harness.cli.parameter import Argument, Option
 from harness.cpu import Cpu, why_unavailable
 from harness.entry import INT80, SYSCALL, EntryPath, find_entry_path
 from harness.errors import DeclarationError, KernelSplat
-from harness.kernels import Kernel
 from harness.kernels.catalogue import default_specs, find_entry
 from harness.machine.console import read_trouble
 from harness.script.notation import parse_argument, parse_call, parse_registers
 from harness.syscalls import read_table
-from harness.target.spring import start_guest
+from harness.target.target import Target
 
 _CAPABLE = Cpu("AuthenticAMD", sep=True, long_mode=True)
 
@@ -54,7 +53,7 @@ def call(  # noqa: PLR0913 - one parameter an option
     timeout: _Timeout = None,
     as_json: _Json = False,
 ) -> None:
-    """Make one call in a guest, and show what it did.
+    """Make one call in a guest or on a real host, and show what it did.
 
     That is its value, the registers and buffers that it changed, and the signal that struck.
     Options go before CALL, so that negative numbers may follow it.
@@ -63,17 +62,17 @@ def call(  # noqa: PLR0913 - one parameter an option
     the call ended the process that made it. 2: it could not be made.
     """
     path = find_entry_path(entry) if entry else None
-    kernel = machine.obtain(default_spec(path))
-    path = path or native_path(kernel.arch)
-    code = parse_call(number)
-    values = [parse_argument(text, path.abi) for text in arguments or ()]
-    registers = parse_registers(register or (), path.abi)
-    _check_names(path, kernel, code, registers)
-    with start_guest(kernel, machine.options) as guest:
-        check_possible(guest, path)
-        outcome = guest.call(path, code, *values, timeout_s=timeout, **registers)
-        print(_shown(outcome, guest, as_json=as_json), flush=True)
-        check_log(guest)
+    with machine.open_target(default_spec(path)) as target:
+        path = path or native_path(target.arch)
+        code = parse_call(number)
+        values = [parse_argument(text, path.abi) for text in arguments or ()]
+        registers = parse_registers(register or (), path.abi)
+        _check_names(path, target, code, registers)
+        with target.start() as guest:
+            check_possible(guest, path)
+            outcome = guest.call(path, code, *values, timeout_s=timeout, **registers)
+            print(_shown(outcome, guest, as_json=as_json), flush=True)
+            check_log(guest)
 
 
 def check_log(guest: Guest) -> None:
@@ -99,11 +98,11 @@ def _why_never(path: EntryPath, arch: Arch) -> str:
 
 
 def _check_names(
-    path: EntryPath, kernel: Kernel, code: int | str, registers: dict[str, int]
+    path: EntryPath, target: Target, code: int | str, registers: dict[str, int]
 ) -> None:
     """Find out before a boot what would be found out after it."""
     if isinstance(code, str):
-        read_table(path.table, kernel.version).number(code)
+        read_table(path.table, target.version).number(code)
     Call.of(path, 0, (), "", **registers)
 
 

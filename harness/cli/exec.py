@@ -16,7 +16,6 @@ from harness.cli.machine import MachineChoice, takes_machine
 from harness.cli.parameter import Argument, Option
 from harness.errors import DeclarationError
 from harness.kernels.catalogue import all_entries
-from harness.target.spring import start_guest
 
 TIMED_OUT = 124
 """As timeout(1) has it."""
@@ -41,24 +40,25 @@ def execute(
     timeout: _Timeout = 60.0,
     env: _Environment = None,
 ) -> None:
-    """Run a program of this host in a guest.
+    """Run a program of this host in a guest or on a real host.
 
     Its input and output are ours, and so is its exit status. It runs as root, is /bin/NAME there,
     and has the environment that --env gives. It finds /proc, /sys, /dev and /tmp mounted.
+    On a real host it is an ordinary user's.
 
     Status: the program's; 128 plus the signal that killed it; 124 when it took too long. Where
     it says 0 and the kernel's log shows a warning or an oops, 1. On standard error, lines that
     begin with "trapgate:" are ours; behind them 1 says that the kernel failed, 2 that we did.
     """
     abi = read_program_abi(path)
-    kernel = machine.obtain(_default_spec(abi))
-    check_fits(path, abi, kernel.arch, machine.options.memory_mib)
     environment = _read_environment(env or ())
-    with start_guest(kernel, machine.options) as guest:
-        guest.write_file(f"/bin/{path.name}", path.read_bytes(), 0o755)
-        argv = [f"/bin/{path.name}", *(arguments or ())]
-        end = guest.execute_streaming(argv, _pass_on, timeout, environment, _find_input())
-        status = _judge(end, guest, path.name, timeout)
+    with machine.open_target(_default_spec(abi)) as target:
+        check_fits(path, abi, target.arch, target.memory_mib)
+        with target.start() as guest:
+            argv = [guest.place(f"/bin/{path.name}"), *(arguments or ())]
+            guest.write_file(argv[0], path.read_bytes(), 0o755)
+            end = guest.execute_streaming(argv, _pass_on, timeout, environment, _find_input())
+            status = _judge(end, guest, path.name, timeout)
     sys.exit(status)
 
 

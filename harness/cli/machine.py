@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from harness.cli.parameter import Option
 from harness.cli.progress import shown_progress
+from harness.errors import DeclarationError
 from harness.kernels import Kernel, Supply, find_source, obtain
 from harness.machine.plan import DEFAULT_MEMORY_MIB, MachineOptions
+from harness.target.target import QEMU, QemuTarget, Target
 
 _Kernel = Annotated[
     str,
@@ -35,6 +38,18 @@ _Mirror = Annotated[
     list[str] | None,
     Option("--mirror", metavar="URL", help="A Debian mirror; may be repeated."),
 ]
+_Target = Annotated[
+    str,
+    Option(
+        "--target",
+        metavar="TARGET",
+        help="qemu, local (this host) or ssh://[USER@]HOST[:PORT][/FOLDER].",
+    ),
+]
+_AcceptNew = Annotated[
+    bool,
+    Option("--accept-new-host-key", help="Trust a host by SSH that known_hosts does not have."),
+]
 
 
 @dataclass(frozen=True)
@@ -45,11 +60,41 @@ class MachineChoice:
         spec: the kernel's, empty when none was named.
         options: the machine's.
         mirrors: where to fetch from; may be empty.
+        target: what is asked: "qemu" boots kernels, anything else has its own.
+        accept_new: whether a host is trusted that nobody knows yet.
     """
 
     spec: str
     options: MachineOptions
     mirrors: tuple[str, ...]
+    target: str = QEMU
+    accept_new: bool = False
+
+    @property
+    def boots(self) -> bool:
+        """Whether a kernel is booted, and not that of a real host asked."""
+        return self.target == QEMU
+
+    @contextlib.contextmanager
+    def open_target(self, default: str) -> Iterator[Target]:
+        """Yield what is asked; where a kernel is booted, the named one or that of spec `default`.
+
+        Raises:
+            DeclarationError: there is no such target, or it cannot have that kernel and machine.
+            HostError: it cannot be reached.
+        """
+        if self.boots:
+            yield QemuTarget(self.obtain(default), self.options)
+            return
+        if self.spec or self.options != MachineOptions():
+            raise DeclarationError(
+                f"{self.target} has a kernel and a machine already",
+                hint="--kernel, --cpu, --accel, --memory, --append and --boot are QEMU's",
+            )
+        from harness.target.host import open_host  # noqa: PLC0415 - guests have no need of it
+
+        with open_host(self.target, accept_new=self.accept_new) as host:
+            yield host
 
     def obtain(self, default: str) -> Kernel:
         """Return the named kernel, or the one of spec `default`, fetching it if need be."""
@@ -67,9 +112,11 @@ def _gather(  # noqa: PLR0913 - one parameter an option
     memory: _Memory = DEFAULT_MEMORY_MIB,
     append: _Append = None,
     mirror: _Mirror = None,
+    target: _Target = QEMU,
+    accept_new: _AcceptNew = False,
 ) -> MachineChoice:
     options = MachineOptions(cpu, accel, memory, append=tuple(append or ()), boot=boot)
-    return MachineChoice(kernel, options, tuple(mirror or ()))
+    return MachineChoice(kernel, options, tuple(mirror or ()), target, accept_new)
 
 
 def takes_machine(command: Callable[..., None]) -> Callable[..., None]:

@@ -26,7 +26,7 @@ from harness.repro.opening import open_program
 from harness.repro.result import run_script
 from harness.script.replay import Answered, Replay, abis_of, check_names
 from harness.script.statements import Header, Script
-from harness.target.spring import start_guest
+from harness.target.target import QemuTarget
 
 _WRONG = 1
 
@@ -38,22 +38,23 @@ _File = Annotated[Path, typer.Argument(metavar="FILE", help="A script, or a bund
 def replay(file: _File, *, machine: MachineChoice) -> None:
     """Put the calls of a script to a guest, and show what each did.
 
-    What the script's header says of kernel and machine holds where no option says otherwise.
-    A bundle of `trapgate bundle` is replayed, too, and compared with what was recorded.
+    What the script's header says of kernel and machine holds where no option says otherwise; a
+    real host has its own. A bundle of `trapgate bundle` is replayed, too, and in a guest compared
+    with what was recorded.
 
     Status 0: every expectation held, or there is none. 1: one did not, or the kernel warned,
     panicked or hung. 2: the script is wrong, or there is no guest.
     """
-    with open_program(file, machine.spec) as opened:
+    with open_program(file, machine.spec if machine.boots else machine.target) as opened:
         script = opened.script
-        choice = with_header(machine, script.header)
-        kernel = choice.obtain(default_spec(script))
-        check_names(script, kernel.version)
-        with start_guest(kernel, choice.options) as guest:
-            if opened.manifest:
-                _compare(guest, script, opened.manifest, kernel)
-            else:
-                _carry_out(guest, script)
+        choice = with_header(machine, script.header) if machine.boots else machine
+        with choice.open_target(default_spec(script)) as target:
+            check_names(script, target.version)
+            with target.start() as guest:
+                if opened.manifest and isinstance(target, QemuTarget):
+                    _compare(guest, script, opened.manifest, target.kernel)
+                else:
+                    _carry_out(guest, script)
 
 
 def _carry_out(guest: Guest, script: Script) -> None:
