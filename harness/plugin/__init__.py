@@ -19,7 +19,7 @@ from harness.plugin import announcing, coverage, outcomes, preparation, programs
 from harness.plugin.configuration import Configuration
 from harness.plugin.guests import GuestHouse, Sharing
 from harness.plugin.options import add_options, check_selection, configurations, supply_of
-from harness.plugin.parameters import MARKERS, known_bug, parametrize, unmet_need
+from harness.plugin.parameters import MARKERS, check_guest, known_bug, parametrize, unmet_need
 from harness.plugin.reproduction import add_reproduction
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def _present(leased: Guest, item: pytest.Item) -> None:
     """Note which kernel a test gets; skip what does not apply to it."""
     item.stash[_LEASED] = leased
     outcomes.note_identity(item, leased.identity)
+    check_guest(item, leased)
     unmet = unmet_need(item, leased)
     if unmet:
         pytest.skip(unmet)
@@ -163,9 +164,17 @@ def abi(program_abi: Abi) -> Abi:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Skip a test that would do to a real host what is for guests only."""
+    with outcomes.skipped_on_hosts(item):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Fail a test whose answers were right when the kernel complained meanwhile."""
-    yield
+    with outcomes.skipped_on_hosts(item):
+        yield
     leased = item.stash.get(_LEASED, None)
     news = leased.drain_log() if leased and leased.usable else ""
     splat = find_splat(news)

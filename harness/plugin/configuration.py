@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from harness.kernels import KernelSource
 from harness.machine.plan import MachineOptions
+
+if TYPE_CHECKING:
+    from harness.target.host import HostTarget
 
 
 @dataclass(frozen=True)
@@ -23,21 +27,26 @@ class Variation:
     append: str = ""
     arch: str = ""
 
+    def __str__(self) -> str:
+        """Return what it wants, in a few words."""
+        wants = {"cpu": self.cpu, "append": self.append}
+        return ", ".join(f"{name} {value!r}" for name, value in wants.items() if value)
+
 
 PLAIN = Variation()
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a guest is booted from.
+    """What a guest is booted from, or the host that is asked instead.
 
     Attributes:
-        source: the kernel.
+        source: the kernel, or the host that has it.
         given: the machine that the user chose.
         variation: what a scenario changes about it.
     """
 
-    source: KernelSource
+    source: KernelSource | HostTarget
     given: MachineOptions
     variation: Variation = PLAIN
 
@@ -49,6 +58,11 @@ class Configuration:
             cpu=self.variation.cpu or self.given.cpu,
             append=(*self.given.append, *self.variation.append.split()),
         )
+
+    @property
+    def boots(self) -> bool:
+        """Whether a kernel is booted, and not that of a real host asked."""
+        return isinstance(self.source, KernelSource)
 
     @property
     def plain(self) -> Configuration:

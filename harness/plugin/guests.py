@@ -9,14 +9,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from harness.agent.guest import Guest
-from harness.errors import TrapgateError
-from harness.kernels import Kernel, Supply, obtain
-from harness.plugin.configuration import Configuration
+from harness.errors import NotForHosts, TrapgateError
+from harness.kernels import Kernel, KernelSource, Supply, obtain
+from harness.plugin.configuration import PLAIN, Configuration, Variation
 from harness.target.pool import ClonePool
 from harness.target.spring import Clone, Spring
 
 if TYPE_CHECKING:
     from harness.evidence.inside import Inside
+    from harness.target.host import HostTarget
 
 _MOST_AT_ONCE = 4
 """Configurations whose machines are kept running."""
@@ -91,6 +92,8 @@ class GuestHouse:
             raise type(last)(f"{configuration.id} is not booted again after: {last.message}")
         try:
             guest = stack.enter_context(self._host(configuration).take(pristine=pristine))
+        except NotForHosts:
+            raise
         except TrapgateError as error:
             failures.append(error)
             raise
@@ -101,13 +104,24 @@ class GuestHouse:
         if configuration not in self._open:
             for oldest in list(self._open)[: len(self._open) + 1 - _MOST_AT_ONCE]:
                 self._end(oldest)
-            spring = self._spring(configuration)
-            self._open[configuration] = Cloning(spring) if spring.find_state() else Booting(spring)
+            self._open[configuration] = self._new_host(configuration)
         return self._open[configuration]
 
     def kernel(self, configuration: Configuration) -> Kernel:
-        """Return the kernel of a configuration, fetched if need be."""
+        """Return the kernel of a configuration, fetched if need be.
+
+        Raises:
+            NotForHosts: it is a real host's, whose image is not ours to read.
+        """
+        if not isinstance(configuration.source, KernelSource):
+            raise NotForHosts("for guests only: it looks into the kernel's image")
         return obtain(configuration.source, self._supply)
+
+    def _new_host(self, configuration: Configuration) -> Host:
+        if not isinstance(configuration.source, KernelSource):
+            return Visiting(configuration.source, configuration.variation)
+        spring = self._spring(configuration)
+        return Cloning(spring) if spring.find_state() else Booting(spring)
 
     def _spring(self, configuration: Configuration) -> Spring:
         if configuration not in self._springs:
@@ -150,15 +164,22 @@ class Cloning:
         self._stack.close()
 
 
+class Source(Protocol):
+    """Where guests come from, one after the other."""
+
+    def start(self) -> contextlib.AbstractContextManager[Guest]:
+        """Start one; it is gone when the block is left."""
+
+
 class Booting:
     """One booted machine, replaced when it is of no use any more.
 
     Args:
-        spring: where boots come from.
+        source: where boots come from.
     """
 
-    def __init__(self, spring: Spring) -> None:
-        self._spring = spring
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._stack = contextlib.ExitStack()
         self._guest: Guest | None = None
 
@@ -167,7 +188,7 @@ class Booting:
         """Give the guest of the running boot with fresh executors, or a new one."""
         if pristine or not self._renewed():
             self.close()
-            self._guest = self._stack.enter_context(self._spring.start())
+            self._guest = self._stack.enter_context(self._source.start())
             self._guest.drain_log()
         assert self._guest  # noqa: S101
         self._guest.begin()
@@ -185,6 +206,35 @@ class Booting:
             self._guest.renew()
             return True
         return False
+
+
+class Visiting(Booting):
+    """An agent on a real host, whose kernel is what it is.
+
+    Args:
+        host: which.
+        variation: the machine that a scenario wants, which cannot be had there.
+    """
+
+    def __init__(self, host: HostTarget, variation: Variation) -> None:
+        super().__init__(host)
+        self._variation = variation
+
+    @contextlib.contextmanager
+    def take(self, *, pristine: bool) -> Iterator[Guest]:
+        """Give the host with fresh executors.
+
+        Raises:
+            NotForHosts: another kernel or machine is wanted.
+        """
+        if self._variation != PLAIN:
+            raise NotForHosts(
+                f"for guests only: it asks in a machine of its own, {self._variation}"
+            )
+        if pristine:
+            raise NotForHosts("for guests only: it wants a kernel that nobody has touched")
+        with super().take(pristine=False) as guest:
+            yield guest
 
 
 class Sharing:
@@ -225,7 +275,7 @@ class Sharing:
         if not self._guest or not self._guest.usable:
             self._stack.close()
             self._inside = None
-            lease = self._house.lease(self._configuration, pristine=True)
+            lease = self._house.lease(self._configuration, pristine=self._configuration.boots)
             self._guest = self._stack.enter_context(lease)
         return self._guest
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from _pytest.mark.expression import Expression
 
@@ -15,6 +17,7 @@ from harness.machine.models import read_all_models
 from harness.machine.plan import DEFAULT_MEMORY_MIB, MachineOptions
 from harness.matrix.groups import Groups
 from harness.plugin.configuration import Configuration
+from harness.target.target import QEMU
 
 _CONFIGURATIONS = pytest.StashKey[tuple[Configuration, ...]]()
 
@@ -35,6 +38,17 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="MODEL",
         help="processor models of QEMU's, with commas between them; 'qemu32-nosep' is one "
         "without a feature; repeatable",
+    )
+    group.addoption(
+        "--target",
+        default=QEMU,
+        metavar="TARGET",
+        help="whom to ask: qemu, local (this host) or ssh://[USER@]HOST[:PORT][/FOLDER]",
+    )
+    group.addoption(
+        "--accept-new-host-key",
+        action="store_true",
+        help="trust a host by SSH that known_hosts does not have",
     )
     group.addoption("--accel", choices=ACCELERATORS, default="auto", help="the accelerator")
     group.addoption(
@@ -64,18 +78,15 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def configurations(config: pytest.Config) -> tuple[Configuration, ...]:
-    """Return every kernel in every machine that the options ask for.
+    """Return every kernel in every machine that the options ask for, or that of a real host.
 
     Raises:
-        DeclarationError: there is no such kernel, or a processor cannot be meant.
+        DeclarationError: there is no such kernel or target, or a processor cannot be meant.
+        HostError: the target cannot be reached.
     """
     if _CONFIGURATIONS not in config.stash:
-        specs = expand_specs(config.getoption("--kernel") or default_specs())
-        cpus = read_all_models(config.getoption("--cpu") or ()) or ("",)
-        sources = [find_source(spec) for spec in specs]
-        config.stash[_CONFIGURATIONS] = tuple(
-            Configuration(source, _options(config, cpu)) for source in sources for cpu in cpus
-        )
+        booted = config.getoption("--target") == QEMU
+        config.stash[_CONFIGURATIONS] = _booted(config) if booted else (_of_host(config),)
     return config.stash[_CONFIGURATIONS]
 
 
@@ -90,6 +101,32 @@ def check_selection(config: pytest.Config) -> None:
         Expression.compile(chosen or "all")
     except Exception as error:
         raise DeclarationError(f"-k {chosen!r} cannot be read: {error}") from error
+
+
+def _booted(config: pytest.Config) -> tuple[Configuration, ...]:
+    specs = expand_specs(config.getoption("--kernel") or default_specs())
+    cpus = read_all_models(config.getoption("--cpu") or ()) or ("",)
+    sources = [find_source(spec) for spec in specs]
+    return tuple(Configuration(source, _options(config, cpu)) for source in sources for cpu in cpus)
+
+
+def _of_host(config: pytest.Config) -> Configuration:
+    """Connect to a real host, for as long as the session takes."""
+    from harness.target.host import open_host  # noqa: PLC0415 - guests have no need of it
+
+    spec = config.getoption("--target")
+    given = _options(config, "".join(config.getoption("--cpu") or ()))
+    if config.getoption("--kernel") or given != MachineOptions():
+        raise DeclarationError(
+            f"{spec} has a kernel and a machine already",
+            hint="--kernel, --cpu, --accel, --memory, --kernel-append and --boot are QEMU's",
+        )
+    stack = contextlib.ExitStack()
+    config.add_cleanup(stack.close)
+    accept_new = config.getoption("--accept-new-host-key")
+    host = stack.enter_context(open_host(spec, accept_new=accept_new))
+    host.arch  # noqa: B018 - it is asked here whether there is such a host
+    return Configuration(host, given)
 
 
 def groups_of(config: pytest.Config) -> Groups:

@@ -16,7 +16,7 @@ from _pytest._code.code import TerminalRepr
 import harness
 from harness.agent.guest import Guest
 from harness.agent.identity import Identity
-from harness.errors import OutcomeKind, TrapgateError
+from harness.errors import NotForHosts, OutcomeKind, TrapgateError
 from harness.machine.console import last_lines
 from harness.plugin.configuration import Configuration
 
@@ -41,7 +41,7 @@ def note_question(item: pytest.Item) -> None:
     ``machine`` is the configuration's name, ``entry`` the entry path's, ``claim`` a number: with
     an "x" behind it when the test passes where the claim does not hold.
     """
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    parameters = _parameters(item)
     configuration = parameters.get("configuration")
     if not isinstance(configuration, Configuration):
         return  # a test of ours, or a scenario that no chosen kernel is asked
@@ -49,6 +49,11 @@ def note_question(item: pytest.Item) -> None:
     if "entry_path" in parameters:
         item.user_properties.append(("entry", str(parameters["entry_path"])))
     item.user_properties += [("claim", _claim(mark)) for mark in item.iter_markers("claim")]
+
+
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    """Return what a test was multiplied by; empty for one that was not."""
+    return dict(getattr(getattr(item, "callspec", None), "params", {}))
 
 
 def _claim(mark: pytest.Mark) -> str:
@@ -72,6 +77,18 @@ def conceal(call: pytest.CallInfo[None]) -> TerminalRepr | None:
         return call.excinfo.getrepr(style="value")
     steps[-1].tb_next = None
     return None
+
+
+@contextlib.contextmanager
+def skipped_on_hosts(item: pytest.Item) -> Iterator[None]:
+    """Turn the refusal of what is for guests only into a skip, with its reason."""
+    configuration = _parameters(item).get("configuration")
+    try:
+        yield
+    except NotForHosts as error:
+        if not isinstance(configuration, Configuration):
+            raise
+        pytest.skip(error.message)
 
 
 def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:

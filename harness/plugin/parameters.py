@@ -23,6 +23,7 @@ MARKERS = (
     "needs(arch=, since=, before=): the kernels that a scenario is about",
     "known(says, arch=, since=, before=): an error of those kernels, which is not provoked there",
     "machine(cpu=, append=, arch=): ask in this machine instead of the plain one; repeatable",
+    "guest_only(why): it could harm a real host, or needs what only a guest gives; skipped there",
     "pristine: a kernel that no other has touched, even where each has to be booted",
     "claim(number, refuted=False): the textbook claim that a scenario decides, or refutes",
     "xdist_group(name): tests that pytest-xdist gives to one worker",
@@ -78,6 +79,16 @@ def unmet_need(item: pytest.Item, guest: Guest) -> str:
     """Return why a scenario does not apply to that kernel, empty when it does."""
     reasons = (_why_not_about(mark, guest) for mark in item.iter_markers("needs"))
     return next(filter(None, reasons), "")
+
+
+def check_guest(item: pytest.Item, guest: Guest) -> None:
+    """Keep a scenario that is for guests only away from real hosts.
+
+    Raises:
+        NotForHosts: it is, and this is one.
+    """
+    for mark in item.iter_markers("guest_only"):
+        guest.guard.check_guest(str(mark.args[0]))
 
 
 def known_bug(item: pytest.Item, guest: Guest) -> str:

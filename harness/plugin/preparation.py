@@ -14,7 +14,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from harness.errors import TrapgateError
-from harness.kernels import Supply, obtain
+from harness.kernels import KernelSource, Supply, obtain
 from harness.kernels.reporter import Reporter, SilentReporter
 from harness.plugin.configuration import Configuration
 from harness.plugin.options import configurations, supply_of
@@ -22,6 +22,7 @@ from harness.target.qemu import settle_accelerator
 from harness.tools import require_tools
 
 _TOOLS = ("qemu-system-x86_64", "cc", "setpriv")
+_TOOLS_OF_HOSTS = ("cc",)
 _UNABLE = 2
 
 
@@ -77,7 +78,7 @@ class Preparation:
         supply = Supply(supply_of(self._config).mirrors, reporter=lines)
         try:
             for configuration in wanted:
-                require_tools(_TOOLS)
+                require_tools(_TOOLS if configuration.boots else _TOOLS_OF_HOSTS)
                 lines.say(_ready(configuration, supply))
         except TrapgateError as error:
             self._trouble = error
@@ -141,6 +142,8 @@ def register(config: pytest.Config) -> None:
 
 def _ready(configuration: Configuration, supply: Supply) -> str:
     """Fetch a kernel, choose its accelerator, and return what is to be said of both."""
+    if not isinstance(configuration.source, KernelSource):
+        return f"{configuration.id} is {configuration.source.identity}"
     kernel = obtain(configuration.source, supply)
     chosen = settle_accelerator(kernel, configuration.options)
     return (

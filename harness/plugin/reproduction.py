@@ -59,21 +59,21 @@ def find_command(item: pytest.Item, guest: Guest) -> str | None:
     if len(statements) == 1 and isinstance(statements[0], CallStatement) and not guest.asked.lost:
         command = write_command(header, statements[0])
         if command:
-            return command
+            return _at_target(item, command)
     comments = [f"What {item.nodeid} asked; behind # stands what was answered."]
     if guest.asked.lost:
         comments.append(f"Of what was asked, the first {guest.asked.lost} were not kept.")
     path = _folder(item.config) / _file_name(item.nodeid)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(write_script(Script(header, statements), comments), encoding="utf-8")
-    return shlex.join(["trapgate", "replay", str(path)])
+    return _at_target(item, shlex.join(["trapgate", "replay", str(path)]))
 
 
 def _header(item: pytest.Item) -> Header:
     """Return the machine of a test, as far as it is not the usual one."""
-    assert isinstance(item, pytest.Function)  # noqa: S101
-    configuration = item.callspec.params["configuration"]
-    assert isinstance(configuration, Configuration)  # noqa: S101
+    configuration = _configuration(item)
+    if not isinstance(configuration.source, KernelSource):
+        return Header()
     options = configuration.options
     return Header(
         _lasting(configuration.source),
@@ -82,6 +82,22 @@ def _header(item: pytest.Item) -> Header:
         "" if options.accelerator == "auto" else options.accelerator,
         0 if options.memory_mib == DEFAULT_MEMORY_MIB else options.memory_mib,
     )
+
+
+def _configuration(item: pytest.Item) -> Configuration:
+    assert isinstance(item, pytest.Function)  # noqa: S101
+    configuration = item.callspec.params["configuration"]
+    assert isinstance(configuration, Configuration)  # noqa: S101
+    return configuration
+
+
+def _at_target(item: pytest.Item, command: str) -> str:
+    """Return a command of `trapgate` that asks the real host that a test asks, if it does."""
+    source = _configuration(item).source
+    if isinstance(source, KernelSource):
+        return command
+    program, name, rest = command.split(" ", 2)
+    return f"{program} {name} --target {shlex.quote(source.spec)} {rest}"
 
 
 def _lasting(source: KernelSource) -> str:
