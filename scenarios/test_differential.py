@@ -183,6 +183,7 @@ def entries(guest):
 
 
 @pytest.mark.claim(26)
+@pytest.mark.guest_only("it makes random calls")
 def test_programs_of_random_calls_are_answered_alike_through_every_door(guest, entries):
     reference, *others = entries
 

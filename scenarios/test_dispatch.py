@@ -80,6 +80,7 @@ def test_a_number_leads_to_its_call(guest, entry):
 @pytest.mark.claim(3)
 @pytest.mark.claim(6)
 @pytest.mark.claim(26)
+@pytest.mark.guest_only("it makes every call that there is")
 def test_every_number_leads_to_its_own_call_and_others_nowhere(guest, entry):
     said = without_what_is_not_configured(sweep(guest, entry), guest.identity.arch)
     known = read_answers(entry.table)

@@ -34,6 +34,8 @@ MAGIC1, MAGIC2 = 0x4650_5853, 0x4650_5845
 INITIAL_X87 = b"\x7f\x03"
 WITH_XSAVE = pytest.mark.machine(cpu="EPYC")
 
+pytestmark = pytest.mark.guest_only("it provokes what has brought kernels down")
+
 
 def in_each_frame(guest, entry, *changes, **how):
     kinds = frame_kinds(entry.abi)

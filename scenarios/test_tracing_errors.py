@@ -40,6 +40,7 @@ def expected(cases):
     return {name: case[-1] for name, case in cases.items()}
 
 
+@pytest.mark.guest_only("a room has no kernel threads")
 def test_whom_one_may_not_trace(guest, entry, puppet):
     own = guest.call(entry, "getpid").value
     cases = {

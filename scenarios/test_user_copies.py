@@ -83,6 +83,7 @@ def aim(call, pointer):
 
 @pytest.mark.claim(45)
 @pytest.mark.entries("int80", "syscall", "int80_64")
+@pytest.mark.guest_only("it asks for descriptors that only root has: /dev/port")
 def test_put_user_writes_its_bytes_and_none_beside(guest, entry, opened):
     rows = [(row, odd) for row in puts(entry, opened) for odd in range(8)]
     around = Buffer(24, offset=8)

@@ -60,7 +60,7 @@ def entry_point(abi):
 def mappings(guest, vdso):
     """Return the lines of the executor's maps that the kernel has put there, by name."""
     lines = guest.read_file(f"/proc/{vdso.pid}/maps").decode().splitlines()
-    split = [line.split() for line in lines if "[v" in line]
+    split = [line.split() for line in lines if "[v" in line and "[vsyscall]" not in line]
     return {words[-1]: (*(int(x, 16) for x in words[0].split("-")), words[1]) for words in split}
 
 

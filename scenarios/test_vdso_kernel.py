@@ -190,6 +190,7 @@ def getcpu(clocks):
     return clocks.vdso.function("__vdso_getcpu")
 
 
+@pytest.mark.guest_only("a host has more processors than one")
 def test_getcpu_names_processor_and_node(guest, abi, getcpu):
     said = guest.call(function_path(abi), getcpu, Buffer(8), Buffer(8), 0)
     assert said.value == 0
@@ -204,6 +205,7 @@ def test_getcpu_takes_null_and_never_enters_the_kernel(guest, abi, getcpu):
 
 
 @pytest.mark.needs(arch="x86_64")
+@pytest.mark.guest_only("a host has more processors than one")
 def test_a_segment_limit_holds_processor_and_node(guest, abi):
     load_limit = b"\xb8\x7b\x00\x00\x00\x0f\x03\xc0\xc3"  # mov $__CPUNODE_SEG, %eax; lsl; ret
     said = guest.call(function_path(abi), place_code(guest, abi, load_limit))

@@ -204,6 +204,7 @@ def test_maps_show_a_page_that_is_only_executed(guest):
 
 
 @pytest.mark.claim(52)
+@pytest.mark.guest_only("a host may have the page")
 def test_without_the_page_its_functions_are_faults(guest):
     functions = (GETTIMEOFDAY, TIME, GETCPU)
     faults = {at: fault_of(gone_to(guest, at, 0, 0)) for at in functions}
@@ -211,6 +212,7 @@ def test_without_the_page_its_functions_are_faults(guest):
     assert page_of(guest) == []
 
 
+@pytest.mark.guest_only("a host may have the page")
 def test_without_the_page_there_is_nothing_to_read(guest, abi):
     assert guest.read(abi, PAGE, 16) == b""
 
