@@ -34,11 +34,20 @@ def install_missing(say: Callable[[str], None]) -> None:
     missing = find_missing()
     wanted = [tool for tool in missing if not tool.override]
     if wanted:
-        _install(wanted, say)
+        install(wanted, say)
     require_tools(tool.name for tool in missing)
 
 
-def _install(wanted: Sequence[Tool], say: Callable[[str], None]) -> None:
+def install(wanted: Sequence[Tool], say: Callable[[str], None]) -> None:
+    """Install programs, without asking anything.
+
+    Args:
+        wanted: which; at least one.
+        say: is told, in one line each, what begins and what is done.
+
+    Raises:
+        HostError: they could not be installed.
+    """
     family = _require_family(wanted)
     names = packages(wanted, family)
     privilege = _find_privilege(wanted)
