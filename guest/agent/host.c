@@ -11,8 +11,6 @@
 #define GRACE_MS 1000 /* for an agent whose connection has ended, to end by itself */
 #define MOST_ROUNDS 100
 #define LIST_BYTES 2048
-#define SIG_DFL ((void *)0)
-#define SIG_IGN ((void *)1)
 #define AT_REMOVEDIR 0x200
 
 /* include/linux/dirent.h (6.1) */
@@ -46,10 +44,10 @@ static void leave_no_cores(void)
 }
 
 /* What usually ends a process leaves the keeper its work to do. */
-static void handle_ends(void *how)
+static void handle_ends(uptr how)
 {
 	const struct {
-		void *handler;
+		uptr handler;
 		uptr flags;
 		void *restorer;
 		u64 mask;

@@ -274,6 +274,7 @@ class Guest:
 
     def read_part(self, path: str, offset: int, size_bytes: int) -> bytes:
         """Return some of a file in the guest, less where it ends; scripts do not repeat that."""
+        self.guard.check_read(path)
         with self._explained():
             deadline = self._deadline("file")
             return self._client.get(path, deadline, offset=offset, size_bytes=size_bytes)

@@ -97,7 +97,13 @@ class MachineChoice:
             yield host
 
     def obtain(self, default: str) -> Kernel:
-        """Return the named kernel, or the one of spec `default`, fetching it if need be."""
+        """Return the named kernel, or the one of spec `default`, fetching it if need be.
+
+        Raises:
+            DeclarationError: there is no such kernel, or that of a real host was to be asked.
+        """
+        if not self.boots:
+            raise DeclarationError(f"this command boots a kernel, which {self.target} does not")
         source = find_source(self.spec or default)
         with shown_progress() as reporter:
             return obtain(source, Supply(self.mirrors, reporter=reporter))

@@ -7,7 +7,6 @@ import importlib
 import sys
 import threading
 from collections.abc import Iterator
-from functools import partial
 
 from harness.cli.dialogue import Dialogue
 from harness.cli.machine import MachineChoice, takes_machine
@@ -17,7 +16,6 @@ from harness.kernels.catalogue import default_specs
 from harness.machine.plan import DEFAULT_MEMORY_MIB
 from harness.repro.session import Session
 from harness.script.statements import Header
-from harness.target.spring import start_guest
 
 _WRONG = 1
 
@@ -33,12 +31,15 @@ def shell(*, machine: MachineChoice) -> None:
     Status 0: the end of the lines. Without a terminal also 1: an expectation did not hold, or the
     kernel warned, panicked or hung. 2: a line is wrong, or there is no guest.
     """
-    kernel = machine.obtain(default_specs()[0])
     interactive = sys.stdin.isatty()
     if interactive:  # loading it takes as long as starting a guest does: side by side
         threading.Thread(target=importlib.import_module, args=["harness.cli.prompt"]).start()
-    with kept_terminal(), Session(partial(start_guest, kernel, machine.options)) as session:
-        dialogue = Dialogue(session, _header(machine, kernel.spec))
+    with (
+        kept_terminal(),
+        machine.open_target(default_specs()[0]) as target,
+        Session(target.start) as session,
+    ):
+        dialogue = Dialogue(session, _header(machine, target.spec))
         if interactive:
             _converse(dialogue, session)
         else:

@@ -8,8 +8,9 @@ import hashlib
 from pathlib import Path
 
 import harness
+from harness.agent.identity import Identity
 from harness.errors import TrapgateError
-from harness.kernels import Kernel, Supply, obtain
+from harness.kernels import Kernel, KernelSource, Supply, obtain
 from harness.machine.plan import DEFAULT_CPU
 from harness.places import data_dir
 from harness.plugin.configuration import Configuration
@@ -28,6 +29,8 @@ def subject_of(configuration: Configuration, supply: Supply) -> Subject:
         supply: how a missing kernel is fetched.
     """
     source, options = configuration.source, configuration.options
+    if not isinstance(source, KernelSource):
+        return _host(configuration.id, source.identity)
     base = configuration.plain.id
     known = {"base": "" if base == configuration.id else base}
     known |= {"cpu": options.cpu, "append": " ".join(options.append), "qemu": find_qemu_version()}
@@ -39,6 +42,18 @@ def subject_of(configuration: Configuration, supply: Supply) -> Subject:
     except (TrapgateError, OSError):
         known.setdefault("accelerator", "")
     return Subject(configuration.id, source.spec, source.arch.name, **known)
+
+
+def _host(name: str, said: Identity) -> Subject:
+    return Subject(
+        name,
+        said.spec,
+        said.arch.name,
+        release=said.release,
+        version=str(said.version),
+        accelerator=said.accelerator,
+        cpu=said.cpu,
+    )
 
 
 @functools.cache

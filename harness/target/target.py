@@ -23,6 +23,10 @@ class Target(Protocol):
     """One kernel somewhere."""
 
     @property
+    def spec(self) -> str:
+        """What --kernel takes for it, or --target."""
+
+    @property
     def arch(self) -> Arch:
         """What it was built for."""
 
@@ -49,6 +53,11 @@ class QemuTarget:
 
     kernel: Kernel
     options: MachineOptions
+
+    @property
+    def spec(self) -> str:
+        """The kernel's."""
+        return self.kernel.spec
 
     @property
     def arch(self) -> Arch:
