@@ -37,7 +37,7 @@ class FrameType(enum.IntEnum):
     LOG = 5
     """Give the kernel log's records that have come since the last time."""
     RENEW = 6
-    """End the executors; the next RUN starts new ones."""
+    """End the executors; the next RUN starts new ones. With a u8, all else in a room goes, too."""
     SHARE = 7
     """Go on in the shared window, both ways; the serial port then only wakes the agent up."""
     SETTLE = 8

@@ -62,6 +62,9 @@ void end_input(void);
  * room of its own there; the caller goes on in a child. */
 int move_in(const char *folder);
 
+/* End every process of the agent's room but the agent, and remove what they have left in /tmp. */
+void tidy_room(void);
+
 /* In room.c: a room of its own, for a child that is its first process. */
 long fork_into_room(void);
 int furnish_room(const char *folder);

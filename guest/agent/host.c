@@ -13,6 +13,8 @@
 #define LIST_BYTES 2048
 #define AT_REMOVEDIR 0x200
 
+static int has_room;
+
 /* include/linux/dirent.h (6.1) */
 struct entry {
 	u64 inode;
@@ -144,12 +146,28 @@ static int empty(int folder)
 	return removed;
 }
 
-static void move_out(const char *folder)
+static void empty_folder(const char *path)
 {
-	long fd = sys2(NR_open, ".", O_DIRECTORY | O_CLOEXEC);
+	long fd = sys2(NR_open, path, O_DIRECTORY | O_CLOEXEC);
 
 	while (fd >= 0 && empty((int)fd))
 		;
+	sys1(NR_close, fd);
+}
+
+void tidy_room(void)
+{
+	if (!has_room)
+		return;
+	sys2(NR_kill, -1, SIGKILL);
+	while (sys4(NR_wait4, -1, NULL, 0, NULL) > 0)
+		;
+	empty_folder("/tmp");
+}
+
+static void move_out(const char *folder)
+{
+	empty_folder(".");
 	sys1(NR_chdir, "/");
 	sys1(NR_rmdir, folder);
 }
@@ -193,7 +211,8 @@ int move_in(const char *folder)
 	sys1(NR_umask, 022);
 	sys0(NR_setsid);
 	sys2(NR_prctl, PR_SET_CHILD_SUBREAPER, 1);
-	if (come_apart(folder, 1))
+	has_room = come_apart(folder, 1);
+	if (has_room)
 		return 1;
 	if (!come_apart(folder, 0))
 		die(13);

@@ -230,5 +230,7 @@ void renew_executors(const struct frame *request)
 		if (executors[i].pid)
 			kill_and_bury(&executors[i]);
 	reap_strangers();
+	if (request->length)
+		tidy_room();
 	send_done(request->sequence);
 }

@@ -142,9 +142,17 @@ class AgentClient:
         pieces = self._collect(FrameType.LOG, b"", deadline, "cannot read the kernel's log")
         return b"".join(pieces).decode(errors="replace")
 
-    def renew(self, deadline: Deadline) -> None:
-        """End the executors, so that the next call finds fresh ones."""
-        _check(self._finish(FrameType.RENEW, b"", deadline), "cannot end the executors")
+    def renew(self, deadline: Deadline, *, tidy: bool = False) -> None:
+        """End the executors, so that the next call finds fresh ones.
+
+        Args:
+            deadline: for the agent to answer.
+            tidy: whether, on a host, all else that was left in the agent's room goes, too.
+        """
+        _check(
+            self._finish(FrameType.RENEW, b"\1" if tidy else b"", deadline),
+            "cannot end the executors",
+        )
 
     def settle(self, seconds: int, nanoseconds: int, seed: bytes, deadline: Deadline) -> None:
         """Set the guest's wall clock, and reseed its random pool with `wire.SEED_BYTES` bytes.

@@ -357,12 +357,12 @@ class Guest:
         lines = (line.rpartition(" ") for line in output.decode().splitlines())
         return {key: int(value, 16) for key, _, value in lines}
 
-    def renew(self) -> None:
-        """Replace the executors by fresh ones."""
+    def renew(self, *, tidy: bool = False) -> None:
+        """Replace the executors by fresh ones; on a host, `tidy` up what others have left."""
         self.asked.note(Renewed())
         self._about.clear()
         with self._explained():
-            self._client.renew(self._deadline("renewal"))
+            self._client.renew(self._deadline("renewal"), tidy=tidy)
 
     def drain_log(self) -> str:
         """Return what the kernel has logged since the last time, one message a line."""

@@ -203,7 +203,7 @@ class Booting:
         if not self._guest or not self._guest.usable:
             return False
         with contextlib.suppress(TrapgateError):
-            self._guest.renew()
+            self._guest.renew(tidy=True)
             return True
         return False
 
