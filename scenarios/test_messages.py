@@ -86,6 +86,7 @@ def test_a_descriptor_that_finds_no_room_is_not_given(guest, entry, pair):
     assert guest.call(entry, "close", max(pair) + 1).errno == EBADF
 
 
+@pytest.mark.guest_only("a host lends root one user, itself")
 def test_a_sender_is_named_beside_the_data(guest, entry, pair):
     own = guest.call(entry, "getpid").value
     assert (

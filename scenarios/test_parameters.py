@@ -173,7 +173,6 @@ def test_a_count_past_the_middle_is_negative_to_a_32_bit_kernel(guest, entry):
     assert guest.call(entry, "read", 0, EDGE.end - 16, 0x8000_0000).errno == EINVAL
 
 
-@pytest.mark.guest_only("a host lends root one user, itself")
 @pytest.mark.entries(*TAKING_I386)
 def test_a_16_bit_id_of_minus_one_means_no_change(guest, entry):
     assert guest.call(entry, "setresuid", 0xFFFF, 0xFFFF, 0xFFFF).value == 0
@@ -182,7 +181,6 @@ def test_a_16_bit_id_of_minus_one_means_no_change(guest, entry):
     assert [guest.call(entry, n).value for n in ("getgid32", "getegid32")] == [7, 0]
 
 
-@pytest.mark.guest_only("a host lends root one user, itself")
 @pytest.mark.entries(*TAKING_I386)
 def test_an_id_too_large_for_16_bits_is_shown_as_nobodys(guest, entry):
     assert guest.call(entry, "setresgid32", 65535 + 70000, 65536, 65535 - 1).value == 0

@@ -271,7 +271,6 @@ def test_strict_mode_knows_numbers_by_their_abi(puppet, entry):
     assert puppet.resume() == Status(SIGKILL)
 
 
-@pytest.mark.guest_only("a host lends root one user, itself")
 @pytest.mark.entries(*OWN)
 def test_a_filter_needs_privilege_or_a_promise_to_gain_none(guest, entry):
     assert guest.call(entry, "setuid", 1000).value == 0

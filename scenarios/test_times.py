@@ -56,6 +56,7 @@ def test_a_timeout_wants_less_than_a_second_besides_its_seconds(guest, entry, wi
 
 
 @pytest.mark.entries("int80", "int80_64")
+@pytest.mark.guest_only("it changes a file of root's")
 def test_what_lies_beside_32_bits_of_nanoseconds_does_not_count(guest, entry):
     """32-bit programs fill 32 of the 64 bits: get_timespec64, its padding."""
     nothing = struct.pack("<qQ", 0, GARBAGE)
