@@ -53,7 +53,7 @@ class Session:
             return None
 
     def trouble(self, what: str) -> HostError:
-        """Return the error to raise for a session that could not ask: its own, where it said one."""
+        """Return the error of a session that could not ask: its own, where it said one."""
         printed = self.output.read_text(encoding="utf-8", errors="replace")
         _, refused, said = printed.rpartition(_REFUSAL)
         if refused and self.status == NOTHING_BLAMED:
