@@ -280,6 +280,19 @@ def test_stepping_over_a_call_ends_with_the_steps(puppet, entry):
     assert not puppet.after()["flags"] & 0x100
 
 
+def test_a_step_from_a_calls_exit_takes_one_instruction(puppet, entry):
+    """SYSRET and SYSEXIT with the trap flag set would trap before it, or in the kernel."""
+    puppet.prepare(entry, "getppid")
+    assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP] * 2
+    landing = puppet.registers()["ip"]
+    assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+    stepped = puppet.registers()["ip"] - landing
+    assert stepped in ({1} if entry.name in FAST else range(1, 16)), "bytes behind the call"
+    assert puppet.siginfo()[2] == TRAP_TRACE
+    assert puppet.resume() == TRAP_STOP
+    assert puppet.after()["ax"] == 1
+
+
 @pytest.mark.entries(*OWN)
 def test_without_tracesysgood_a_call_stops_by_a_plain_sigtrap(guest, entry):
     with start_puppet(guest, entry.abi, options=0) as puppet:
