@@ -360,3 +360,17 @@ def test_a_call_is_made_again_though_its_tracer_set_its_registers(puppet):
     puppet.set_registers()
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.registers() == first
+
+
+def test_a_call_is_made_again_after_its_tracer_had_something_else_done(puppet):
+    """What a debugger does that calls a function of an interrupted program."""
+    puppet.prepare(puppet.own_entry, "futex", puppet.strings.stage + 0x4000, 0, 0, 0)
+    first, status = puppet.interrupt(SIGUSR1)
+    assert status == CALL_STOP
+    interrupted = puppet.registers()
+    assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
+    puppet.send_to(b"\x90\xcc")
+    assert puppet.resume() == TRAP_STOP
+    puppet.set_registers(interrupted)
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    assert puppet.registers() == first

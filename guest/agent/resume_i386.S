@@ -3,6 +3,8 @@
 #include "facts.h"
 #include "numbers.h"
 
+#define CHILDS_STATUS 5 /* what a child ends with, for its parent to be told */
+
 /*
  * leave_entry: return to the C code that called enter_*. A call that came back twice has made a
  * child, of which nobody wants to hear: it ends here, before it can write to a stack that it may
@@ -23,7 +25,7 @@ leave_entry:
 	cmpl	own_thread, %eax
 	je	1f
 	movl	$NR_exit, %eax
-	xorl	%ebx, %ebx
+	movl	$CHILDS_STATUS, %ebx
 	int	$0x80
 1:	movl	own_stack, %esp
 	pushl	$0x202

@@ -3,6 +3,8 @@
 #include "facts.h"
 #include "numbers.h"
 
+#define CHILDS_STATUS 5 /* what a child ends with, for its parent to be told */
+
 /*
  * leave_entry: return to the C code that called enter_*. A call that came back twice has made a
  * child, of which nobody wants to hear: it ends here, before it can write to a stack that it may
@@ -23,7 +25,7 @@ leave_entry:
 	cmpq	own_thread, %rax
 	je	1f
 	movl	$NR_exit, %eax
-	xorl	%edi, %edi
+	movl	$CHILDS_STATUS, %edi
 	syscall
 1:	movq	own_stack, %rsp
 	pushq	$0x202
