@@ -6,6 +6,7 @@ Source: Documentation/bpf/btf.rst, include/uapi/linux/btf.h (6.12).
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -65,12 +66,15 @@ class _Btf:
             raise ValueError(f"it is longer than its {len(section)} bytes")
         self._types = section[length + types : length + types + types_size]
         self._strings = section[length + strings : length + strings + strings_size]
-        self._places = [0, *self._walk()]
+        self._places = [0]
+        self._rest = self._walk()
 
     def layout(self, name: str) -> Layout | None:
-        for at in self._places[1:]:
+        """Look from the first type on: most of the many are never read."""
+        for at in self._rest:
+            self._places.append(at)
             name_at, info, size = _TYPE.unpack_from(self._types, at)
-            if info >> 24 & 0x1F == _STRUCT and self._text(name_at) == name:
+            if info >> 24 & 0x1F == _STRUCT and self._is_called(name_at, name):
                 return Layout(size, dict(self._members(at, 0, _MOST_NESTED)))
         return None
 
@@ -98,11 +102,19 @@ class _Btf:
             if name:
                 yield name, place
             elif self._kind(kind) in (_STRUCT, _UNION):
-                yield from self._members(self._places[kind], place, depth - 1)
+                yield from self._members(self._place(kind), place, depth - 1)
 
     def _kind(self, number: int) -> int:
-        info: int = _TYPE.unpack_from(self._types, self._places[number])[1]
+        info: int = _TYPE.unpack_from(self._types, self._place(number))[1]
         return info >> 24 & 0x1F
+
+    def _place(self, number: int) -> int:
+        """Return where a type is, reading on as far as it takes."""
+        self._places += itertools.islice(self._rest, max(number + 1 - len(self._places), 0))
+        return self._places[number]
+
+    def _is_called(self, at: int, name: str) -> bool:
+        return self._strings.startswith(name.encode() + b"\0", at)
 
     def _text(self, at: int) -> str:
         return self._strings[at : self._strings.index(b"\0", at)].decode("ascii", "replace")
