@@ -276,6 +276,27 @@ def test_a_splat_fails_a_test_whose_answers_were_right(tmp_path: Path) -> None:
     assert "1 failed, 1 passed" in done.output
 
 
+def test_evidence_that_a_kernel_does_not_show_is_a_skip(tmp_path: Path) -> None:
+    scenarios = """
+        import pytest
+
+        @pytest.fixture
+        def place(inside):
+            return inside.symbols["no_such_symbol"]
+
+        def test_in_a_fixture(place):
+            raise AssertionError
+
+        def test_in_a_test(inside):
+            assert inside.symbols["entry_SYSCALL_64"]
+            assert inside.symbols["no_such_symbol"]
+    """
+    done = session(tmp_path, scenarios, "--kernel", X86_64, "-rs")
+    assert done.status == 0, done.output + done.errors
+    assert "2 skipped" in done.output
+    assert "not shown: this kernel's /proc/kallsyms has no symbol no_such_symbol" in done.output
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_no_test_sees_what_another_has_done_unless_it_shares(workers: str, tmp_path: Path) -> None:
     done = session(tmp_path, ISOLATION, "--kernel", X86_64, "-n", workers, "--dist", "loadfile")

@@ -56,7 +56,7 @@ class Inside:
 
     @functools.cached_property
     def symbols(self) -> Symbols:
-        """The kernel's symbols, and in a fresh reading those of modules."""
+        """The kernel's symbols, those of modules left out."""
         return read_symbols(self.guest, self.memory.kcore)
 
     @functools.cached_property

@@ -166,14 +166,14 @@ def abi(program_abi: Abi) -> Abi:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
     """Skip a test that would do to a real host what is for guests only."""
-    with outcomes.skipped_on_hosts(item):
+    with outcomes.skipped_unasked(item):
         yield
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Fail a test whose answers were right when the kernel complained meanwhile."""
-    with outcomes.skipped_on_hosts(item):
+    with outcomes.skipped_unasked(item):
         yield
     leased = item.stash.get(_LEASED, None)
     news = leased.drain_log() if leased and leased.usable else ""

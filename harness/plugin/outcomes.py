@@ -17,6 +17,7 @@ import harness
 from harness.agent.guest import Guest
 from harness.agent.identity import Identity
 from harness.errors import NotForHosts, OutcomeKind, TrapgateError
+from harness.evidence.trouble import NotShown
 from harness.machine.console import last_lines
 from harness.plugin.configuration import Configuration
 
@@ -80,8 +81,8 @@ def conceal(call: pytest.CallInfo[None]) -> TerminalRepr | None:
 
 
 @contextlib.contextmanager
-def skipped_on_hosts(item: pytest.Item) -> Iterator[None]:
-    """Turn the refusal of what is for guests only into a skip, with its reason."""
+def skipped_unasked(item: pytest.Item) -> Iterator[None]:
+    """Turn into a skip, with its reason, what is for guests only or what a kernel does not show."""
     configuration = _parameters(item).get("configuration")
     try:
         yield
@@ -89,6 +90,8 @@ def skipped_on_hosts(item: pytest.Item) -> Iterator[None]:
         if not isinstance(configuration, Configuration):
             raise
         pytest.skip(error.message)
+    except NotShown as error:
+        pytest.skip(f"not shown: {error.message}")
 
 
 def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
