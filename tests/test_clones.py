@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,15 @@ def test_two_processes_make_the_same_state_at_once(own_states: Path) -> None:
     both = [start_call() for _ in "ab"]
     assert [process.wait(60) for process in both] == [0, 0]
     assert len([f for f in own_states.iterdir() if f.is_dir()]) == 1
+
+
+def test_a_locked_kernel_that_shares_no_memory_is_booted(own_states: Path) -> None:
+    said: list[str] = []
+    options = replace(CLONED, append=("lockdown=integrity",))
+    with Spring(obtain(find_source(X86_64)), options, said.append).start() as guest:
+        assert guest.call(native(guest), "getppid").value == 1
+    assert ["the kernel lets no program map" in line for line in said] == [True]
+    assert not [path for path in own_states.iterdir() if path.is_dir()]
 
 
 def test_where_no_state_can_be_kept_guests_are_booted(own_states: Path) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import mmap
 import os
 
-from harness.wire import AGENT_LOOKS, WINDOW_BYTES
+from harness.wire import AGENT_LOOKS, TO_HOST_PUT, WINDOW_BYTES
 
 
 class SharedMemory:
@@ -28,6 +28,11 @@ class SharedMemory:
     def is_looked_into(self) -> bool:
         """Whether the machine's agent looks, or looked when the machine was stopped."""
         return bool(self.words[AGENT_LOOKS])
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the machine's agent has ever answered through it."""
+        return bool(self.words[TO_HOST_PUT])
 
     def close(self) -> None:
         """Let go of it; it may be called again."""

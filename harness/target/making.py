@@ -72,6 +72,8 @@ def _save(boot: Boot, ram: Path, devices: Path) -> dict[str, Any]:
             if unable:
                 raise HostError(unable)
             guest.settle()  # or every clone would patch its kernel as its random pool fills
+            if not machine.process.window.is_used:
+                raise HostError("the kernel lets no program map the memory that a clone answers by")
             if await_clock(guest) or not left:
                 return _save_booted(guest, machine, ram, devices)
     raise AssertionError
