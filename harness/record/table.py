@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,8 +41,8 @@ class Table:
     """How many results of each kind there are.
 
     Attributes:
-        columns: what the user chose to ask, by its name, in the order in which it was first asked;
-            scenarios may have changed the machine.
+        columns: what the user chose to ask, by its name, sorted as versions are; scenarios may
+            have changed the machine.
         groups: the rows, sorted.
         cells: the counts by group and column.
     """
@@ -61,8 +62,14 @@ def tabulate(results: Iterable[Result]) -> Table:
     for result in results:
         place = (result.group, result.configuration.chosen)
         cells.setdefault(place, Counter())[result.kind] += 1
-    columns = dict.fromkeys(column for _, column in cells)
-    return Table(tuple(columns), tuple(sorted({group for group, _ in cells})), cells)
+    groups, columns = ({place[at] for place in cells} for at in (0, 1))
+    return Table(tuple(sorted(columns, key=by_version)), tuple(sorted(groups)), cells)
+
+
+def by_version(name: str) -> list[tuple[int, str]]:
+    """Return what names are sorted by, so that 6.12 comes after 6.1 and 7.2 after both."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
 
 
 def count(results: Iterable[Result]) -> Counts:

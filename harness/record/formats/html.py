@@ -19,7 +19,7 @@ from harness.record.differences import lines_of, summary
 from harness.record.formats.text import legal
 from harness.record.reading import Run
 from harness.record.result import as_json
-from harness.record.table import SEVERITY, count, in_words
+from harness.record.table import SEVERITY, by_version, count, in_words
 
 _PARTS = Path(__file__).parent / "page"
 _CHANGES = 100
@@ -86,7 +86,7 @@ class _Numbers:
 
 def _data(run: Run) -> dict[str, Any]:
     """Return the results as the page's script takes them: what repeats stands there once."""
-    who, columns, groups, questions, entries, evidence = (_Numbers() for _ in range(6))
+    who, groups, questions, entries, evidence = (_Numbers() for _ in range(5))
     rows = [
         [
             who.of(result.configuration),
@@ -99,10 +99,10 @@ def _data(run: Run) -> dict[str, Any]:
         ]
         for result in run.results
     ]
-    places = [columns.of(one.chosen) for one in who.known]
+    columns = sorted({one.chosen for one in who.known}, key=by_version)
     return {
-        "columns": list(columns.known),
-        "columnOf": places,
+        "columns": columns,
+        "columnOf": [columns.index(one.chosen) for one in who.known],
         "kinds": [kind.word for kind in SEVERITY],
         "wrong": [bool(kind.value.exit_status) for kind in SEVERITY],
         "kernels": _plain(who),
