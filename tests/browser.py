@@ -113,9 +113,10 @@ def started_browser(profile: Path) -> Iterator[Browser]:
 
 def install() -> None:
     """Install what is missing; without apt or the right to, tests that need it are skipped."""
-    if (PROGRAM and DRIVER) or find_family() is not APT:
+    root = os.geteuid() == 0
+    if (PROGRAM and DRIVER) or find_family() is not APT or not (root or shutil.which("sudo")):
         return
-    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    sudo = [] if root else ["sudo", "-n"]
     command = [*sudo, *APT.install, *APT.unattended, *PACKAGES]
     if subprocess.run([*sudo, *APT.refresh], check=False).returncode == 0:
         subprocess.run(command, check=False)
