@@ -53,7 +53,7 @@ def call(  # noqa: PLR0913 - one parameter an option
     timeout: _Timeout = None,
     as_json: _Json = False,
 ) -> None:
-    """Make one call in a guest or on a real host, and show what it did.
+    """Make one call in a guest or on a host, and show what it did.
 
     That is its value, the registers and buffers that it changed, and the signal that struck.
     Options go before CALL, so that negative numbers may follow it.
