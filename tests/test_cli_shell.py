@@ -183,6 +183,14 @@ def test_a_script_ends_at_the_first_line_that_is_wrong() -> None:
     assert said.stderr.startswith("trapgate: standard input:4: expected a call or a statement")
 
 
+@pytest.mark.parametrize("command", [("shell",), ("exec", "/no/such/program")], ids=" ".join)
+def test_an_input_that_was_closed_is_an_empty_one(command: tuple[str, ...]) -> None:
+    line = ["sh", "-c", '"$@" <&-', "sh", sys.executable, "-c", PROGRAM, *command]
+    said = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert "Traceback" not in said.stderr
+    assert said.returncode == (0 if command == ("shell",) else 2)
+
+
 def test_a_script_tells_by_its_status_what_came_of_it() -> None:
     assert run("close -1 -> EBADF").returncode == 0
     wrong = run("close -1 -> 0", "getpid")

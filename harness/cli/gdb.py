@@ -68,7 +68,8 @@ def _debug(debugger: str, stopped: Stopped, given: list[str]) -> int:
     said = [word for command in stopped.commands for word in ("-ex", command)]
     line = [debugger, "-q", str(stopped.symbols), "-iex", "set confirm off", *said, *given]
     with kept_terminal(), _without_interruptions():
-        return subprocess.run(line, check=False).returncode
+        status = subprocess.run(line, check=False).returncode
+    return status if status >= 0 else 128 - status
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ def shell(*, machine: MachineChoice) -> None:
     Status 0: the end of the lines. Without a terminal also 1: an expectation did not hold, or the
     kernel warned, panicked or hung. 2: a line is wrong, or there is no guest.
     """
-    interactive = sys.stdin.isatty()
+    interactive = bool(sys.stdin and sys.stdin.isatty())
     if interactive:  # loading it takes as long as starting a guest does: side by side
         threading.Thread(target=importlib.import_module, args=["harness.cli.prompt"]).start()
     with (
@@ -90,4 +90,5 @@ def _carry_out(dialogue: Dialogue) -> None:
 
 def _lines() -> Iterator[tuple[int, str]]:
     """Yield numbers and lines; what is no text is no statement either."""
-    yield from enumerate((line.decode(errors="replace") for line in sys.stdin.buffer), start=1)
+    lines = sys.stdin.buffer if sys.stdin else ()
+    yield from enumerate((line.decode(errors="replace") for line in lines), start=1)

@@ -10,6 +10,7 @@ import termios
 from collections.abc import Iterator
 from types import FrameType
 
+_INPUT = 0  # sys.stdin is None where it was closed
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -17,9 +18,8 @@ _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 def kept_terminal() -> Iterator[None]:
     """Put the terminal's modes back when the block is left, also by a signal that asks for it."""
     former = {ending: signal.signal(ending, _leave) for ending in _ENDINGS}
-    descriptor = sys.stdin.fileno()
     try:
-        modes = termios.tcgetattr(descriptor)
+        modes = termios.tcgetattr(_INPUT)
     except termios.error:
         modes = None
     try:
@@ -27,7 +27,7 @@ def kept_terminal() -> Iterator[None]:
     finally:
         if modes:
             with contextlib.suppress(termios.error):
-                termios.tcsetattr(descriptor, termios.TCSADRAIN, modes)
+                termios.tcsetattr(_INPUT, termios.TCSADRAIN, modes)
         for ending, handler in former.items():
             signal.signal(ending, handler)
 
