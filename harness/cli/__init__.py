@@ -17,12 +17,22 @@ from harness.errors import TrapgateError
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the guest is at fault, 2 anything else is."""
     line = sys.argv[1:]
+    _fill_standard_files()
     try:
         if not _run_quickly(line):
             run_by_typer(line)
     except TrapgateError as error:
         print(f"trapgate: {error}", file=sys.stderr)
         sys.exit(error.kind.value.exit_status)
+
+
+def _fill_standard_files() -> None:
+    """Open what somebody has closed of descriptors 0 to 2: nothing else may come to lie there."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _run_quickly(line: Sequence[str]) -> bool:
