@@ -14,6 +14,7 @@ from harness.cli.app import Application
 from harness.cli.call import call
 from harness.cli.commands import SETTINGS
 from harness.cli.exec import execute
+from harness.cli.explain import explain
 from harness.cli.quick import Command, NotPlainError, read_line
 
 PLAIN = [
@@ -23,6 +24,7 @@ PLAIN = [
     (call, "--kernel= --timeout 1.5 getpid"),
     (call, "--register eax=1 --register=ebx=-2 7 --json --nope -- x"),
     (call, "--memory 256 --append a=b --append c --mirror http://x/ --boot 0x7"),
+    (explain, "--kernel 6.1/i386 --entry vdso32 --json clock_gettime 1 buf:16"),
     (execute, "/bin/true -a --env A=B"),
     (execute, "--timeout 3 --env A=B --env C= --accel tcg --cpu max ./x"),
 ]
