@@ -71,6 +71,7 @@ def without_what_is_not_configured(said, arch):
 
 @pytest.mark.claim(1)
 @pytest.mark.claim(18)
+@pytest.mark.room("its parent is the first process")
 def test_a_number_leads_to_its_call(guest, entry):
     assert guest.call(entry, "getppid").value == 1
 
@@ -136,6 +137,7 @@ def getppid_with_upper_bits(guest, entry):
 @pytest.mark.claim(1)
 @pytest.mark.entries("syscall", "int80_64")
 @pytest.mark.needs(since="5.14")
+@pytest.mark.room("its parent is the first process")
 def test_a_number_is_the_lower_half_of_its_register(guest, entry):
     said = getppid_with_upper_bits(guest, entry)
     assert {bit: outcome.value for bit, outcome in said.items()} == dict.fromkeys(UPPER_BITS, 1)

@@ -54,6 +54,7 @@ def test_nothing_of_the_old_program_comes_through_an_exec(guest, abi, before):
     assert seen == {**expected(guest, abi), **VECTORS, **bases, "no descriptor free": 0}
 
 
+@pytest.mark.room("the root folder is a guest's")
 def test_the_stack_is_aligned_and_begins_with_the_arguments(guest, abi):
     top = guest.about(abi).registers[stack_of(abi)]
     width = abi.bits // 8
@@ -80,6 +81,7 @@ def test_the_auxiliary_vector_describes_the_program(guest, abi):
     assert headers == guest.read_file(f"/executor.{abi}")[program["e_phoff"] :][: len(headers)]
 
 
+@pytest.mark.room("the root folder is a guest's")
 def test_the_auxiliary_vector_describes_process_and_machine(guest, abi):
     auxv = guest.about(abi).auxv
     plain = {AT_PAGESZ: 4096, AT_CLKTCK: 100, AT_SECURE: 0}

@@ -40,6 +40,7 @@ def changed_flags(said):
 
 
 @pytest.mark.claim(17)
+@pytest.mark.room("its parent is the first process")
 def test_each_flag_comes_back_as_it_was(guest, entry):
     number = guest.table(entry).number("getppid")
     flags = [PLAIN | flag for flag in (*EACH, ALL)]

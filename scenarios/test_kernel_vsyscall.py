@@ -125,6 +125,7 @@ def test_a_fast_call_comes_back_to_its_landing_pad(guest, entry, vdso):
 
 @in_every_machine
 @pytest.mark.entries("int80", "kernel_vsyscall", "sysenter", "syscall32")
+@pytest.mark.room("its parent is the first process")
 def test_moving_the_vdso_moves_the_landing_pad(guest, entry, vdso):
     sizes = (vdso.size_bytes, vdso.size_bytes)
     said = guest.call(entry, "mremap", vdso.base, *sizes, MOVE, ELSEWHERE)
@@ -135,6 +136,7 @@ def test_moving_the_vdso_moves_the_landing_pad(guest, entry, vdso):
 
 @in_every_machine
 @pytest.mark.entries("int80", "sysenter", "syscall32")
+@pytest.mark.room("its parent is the first process")
 def test_a_vdso_that_was_moved_still_makes_calls(guest, entry, abi, vdso):
     sizes = (vdso.size_bytes, vdso.size_bytes)
     guest.call(entry, "mremap", vdso.base, *sizes, MOVE, ELSEWHERE)
@@ -146,6 +148,7 @@ def test_a_vdso_that_was_moved_still_makes_calls(guest, entry, abi, vdso):
 
 
 @in_every_machine
+@pytest.mark.room("its parent is the first process")
 def test_int80_needs_no_vdso(guest, vdso):
     assert guest.call(INT80, "munmap", vdso.base, vdso.size_bytes).value == 0
     said = guest.call(INT80, "getppid")

@@ -51,6 +51,7 @@ def test_an_untouched_page_reads_as_zeros(guest, entry):
     assert guest.read_file(WRITTEN) == bytes(PAGE)
 
 
+@pytest.mark.room("the root folder is a guest's")
 def test_a_path_may_cross_into_an_untouched_page(guest, entry):
     guest.write(entry.abi, UNTOUCHED.start + PAGE - 5, b"/init")
     assert guest.call(entry, "access", UNTOUCHED.start + PAGE - 5, 4).value == 0

@@ -16,6 +16,7 @@ FLAGS = 1 << 16
 
 @pytest.mark.claim(38)
 @pytest.mark.parametrize("name", ["exit", "exit_group"])
+@pytest.mark.room("the root folder is a guest's")
 def test_a_few_instructions_say_hello_and_end(guest, entry, name):
     number = guest.table(entry).number(name)
     assert guest.probe(entry.abi, "hello", entry.place, number, 0) == {"hello": 1}

@@ -31,6 +31,7 @@ pytestmark = [
 @pytest.mark.claim(31)
 @pytest.mark.machine(cpu="qemu32,-sep", arch="i386")
 @pytest.mark.parametrize("name", INSTRUCTIONS)
+@pytest.mark.room("its parent is the first process")
 def test_an_instruction_enters_where_it_is_offered_and_is_invalid_elsewhere(guest, name):
     entry = find_entry_path(name)
     erratum = guest.find_erratum(entry)
@@ -48,6 +49,7 @@ def test_an_instruction_enters_where_it_is_offered_and_is_invalid_elsewhere(gues
 @pytest.mark.claim(31)
 @pytest.mark.needs(arch="x86_64")
 @pytest.mark.abis("x86_64")
+@pytest.mark.room("its parent is the first process")
 def test_sysenter_is_no_way_in_for_64_bit_code(guest, abi):
     sysenter = place_code(guest, abi, b"\x0f\x34\xc3")
     said = guest.call(function_path(abi), sysenter)

@@ -150,6 +150,7 @@ def test_a_descriptor_that_can_be_read_names_itself(guest, entry, own):
 
 
 @pytest.mark.usefixtures("own")
+@pytest.mark.room("it is root")
 def test_the_end_of_a_child_is_told_to_its_parent(guest, entry):
     layout = ENDED[entry.table.name]
     first, second = (guest.call(entry, "fork").value for _ in range(2))
@@ -163,6 +164,7 @@ def test_the_end_of_a_child_is_told_to_its_parent(guest, entry):
 
 
 @pytest.mark.usefixtures("own")
+@pytest.mark.room("it is root")
 def test_the_signal_of_a_childs_end_says_the_same(guest, entry):
     child = guest.call(entry, "fork").value
     seen = take(guest, entry, SIGCHLD, ENDED_AFTER[entry.table.name])

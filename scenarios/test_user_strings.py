@@ -34,6 +34,7 @@ def ends(guest, entry):
     return EDGE.end, map_last_page(guest, entry)
 
 
+@pytest.mark.room("the root folder is a guest's")
 def test_a_path_may_end_with_the_last_byte_of_memory(guest, entry, ends):
     paths = [At(end - length - 1, root(length) + b"\0") for end in ends for length in LENGTHS]
     said = guest.series(entry, [("access", path, 4) for path in paths])
@@ -50,6 +51,7 @@ def test_an_empty_path_is_enoent(guest, entry):
     assert guest.call(entry, "access", At(EDGE.end - 1, b"\0"), 4).errno == ENOENT
 
 
+@pytest.mark.room("the root folder is a guest's")
 def test_a_path_may_have_4095_bytes(guest, entry):
     lengths = (*range(4060, 4096, 5), PATH_MAX - 2, PATH_MAX - 1)
     said = guest.series(entry, [("access", root(length) + b"\0", 4) for length in lengths])

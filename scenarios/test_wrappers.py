@@ -46,6 +46,7 @@ def by_level(said, call):
 @pytest.mark.claim(12)
 @pytest.mark.claim(36)
 @pytest.mark.claim(37)
+@pytest.mark.room("the root folder is a guest's")
 def test_every_wrapper_gives_the_same_result_and_leaves_errno_alone(said):
     expected = DONE | {"none": said["none.raw.value"]}
     assert {call: by_level(said, call) for call in DONE} == {
@@ -58,6 +59,7 @@ def test_every_wrapper_gives_the_same_result_and_leaves_errno_alone(said):
 @pytest.mark.claim(12)
 @pytest.mark.claim(36)
 @pytest.mark.claim(37)
+@pytest.mark.room("the root folder is a guest's")
 def test_only_a_wrapper_turns_an_error_into_errno(said):
     assert {call: by_level(said, call) for call in REFUSED} == {
         call: {

@@ -31,6 +31,9 @@ class Guard(Protocol):
     def check_guest(self, why: str) -> None:
         """Refuse, for that reason, unless whatever is done is done to a guest."""
 
+    def check_room(self, why: str) -> None:
+        """Refuse, for that reason, where there is neither a guest nor a room like one."""
+
 
 class Anything:
     """Guards a guest in an emulator, which anything may be done to."""
@@ -51,4 +54,7 @@ class Anything:
         """Let it pass."""
 
     def check_guest(self, why: str) -> None:
+        """Let it pass."""
+
+    def check_room(self, why: str) -> None:
         """Let it pass."""

@@ -24,6 +24,7 @@ MARKERS = (
     "known(says, arch=, since=, before=): an error of those kernels, which is not provoked there",
     "machine(cpu=, append=, arch=): ask in this machine instead of the plain one; repeatable",
     "guest_only(why): it could harm a real host, or needs what only a guest gives; skipped there",
+    "room(why): it takes the world for a guest's; skipped on a real host that lends no such room",
     "pristine: a kernel that no other has touched, even where each has to be booted",
     "claim(number, refuted=False): the textbook claim that a scenario decides, or refutes",
     "xdist_group(name): tests that pytest-xdist gives to one worker",
@@ -82,13 +83,15 @@ def unmet_need(item: pytest.Item, guest: Guest) -> str:
 
 
 def check_guest(item: pytest.Item, guest: Guest) -> None:
-    """Keep a scenario that is for guests only away from real hosts.
+    """Keep a scenario that is for guests only away from real hosts, or from some of them.
 
     Raises:
         NotForHosts: it is, and this is one.
     """
     for mark in item.iter_markers("guest_only"):
         guest.guard.check_guest(str(mark.args[0]))
+    for mark in item.iter_markers("room"):
+        guest.guard.check_room(str(mark.args[0]))
 
 
 def known_bug(item: pytest.Item, guest: Guest) -> str:

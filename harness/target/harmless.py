@@ -114,6 +114,11 @@ class Harmless:
         """
         raise NotForHosts(f"for guests only: {why}")
 
+    def check_room(self, why: str) -> None:
+        """Let pass what is asked in a room of the agent's own."""
+        if self._room:
+            raise NotForHosts(f"asked where {why}: {self._no_room}")
+
     @property
     def _no_room(self) -> str:
         return f"{self._identity.target} gives the agent no room of its own"
