@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -19,9 +20,12 @@ from harness.agent.about import AT_RANDOM, AT_SYSINFO_EHDR
 from harness.agent.arguments import Buffer
 from harness.agent.guest import Guest
 from harness.arch import Abi
+from harness.deadline import Deadline
+from harness.errors import HostError
 from harness.kernels import find_source, obtain
 from harness.machine.plan import MachineOptions
 from harness.machine.state import NOTE, states_dir
+from harness.target.making import keeps_time
 from harness.target.pool import ClonePool
 from harness.target.spring import Clone, Spring
 
@@ -96,6 +100,31 @@ def whereabouts(guest: Guest, abi: Abi) -> tuple[int, bytes]:
 def test_a_clone_has_the_hosts_time(spec: str) -> None:
     with spring_of(spec).start() as guest:
         assert abs(wall_time(guest) - time.time()) < 3
+
+
+@pytest.mark.parametrize("rewound_before", [False, True])
+def test_a_dead_machine_is_not_taken_back(*, rewound_before: bool) -> None:
+    with spring_of("6.1/x86_64").start_clone() as clone:
+        if rewound_before:
+            clone.rewind()
+        clone.kill()
+        assert clone.machine.process.wait(Deadline.after(10, "end")) == -signal.SIGKILL
+        with pytest.raises(HostError):
+            clone.rewind()
+
+
+def test_a_clock_that_loses_time_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with spring_of("6.1/x86_64").start_clone() as clone:
+        assert keeps_time(clone.guest)
+        wait = time.sleep
+
+        def wait_while_it_stands(seconds: float) -> None:
+            clone.machine.process.ask("stop")
+            wait(seconds)
+            clone.machine.process.ask("cont")
+
+        monkeypatch.setattr(time, "sleep", wait_while_it_stands)
+        assert not keeps_time(clone.guest)
 
 
 @BOTH

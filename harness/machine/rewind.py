@@ -10,6 +10,7 @@ Source: Documentation/admin-guide/mm/pagemap.rst (6.1).
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -47,7 +48,7 @@ class Rewinder:
         code: the numbers of the state's pages that hold code.
 
     Raises:
-        HostError: this host does not let us look into the process.
+        HostError: QEMU is gone, or this host does not let us look into the process.
     """
 
     def __init__(self, process: QemuProcess, code: Collection[int]) -> None:
@@ -57,10 +58,15 @@ class Rewinder:
         self._saved = _read_saved(process)
         self._tsc_offset = 0
         folder = Path(f"/proc/{process.process.pid}")
-        self._start, self._pages = _find_mapping(folder / "maps", process.origin.ram)
-        self._pagemap = os.open(folder / "pagemap", os.O_RDONLY)
-        self._memory = os.open(folder / "mem", os.O_RDWR)
-        self._ram = os.open(process.origin.ram, os.O_RDONLY)
+        opened = ((folder / "pagemap", "rb"), (folder / "mem", "r+b"), (process.origin.ram, "rb"))
+        with contextlib.ExitStack() as stack:
+            try:
+                self._start, self._pages = _find_mapping(folder / "maps", process.origin.ram)
+                files = [stack.enter_context(path.open(mode, 0)) for path, mode in opened]
+            except OSError as error:
+                raise HostError(f"a machine's memory cannot be looked into: {error}") from error
+            self._files = stack.pop_all()
+        self._pagemap, self._memory, self._ram = (file.fileno() for file in files)
 
     def rewind(self) -> None:
         """Stop the machine, give it back its memory and devices, and leave it stopped.
@@ -83,8 +89,7 @@ class Rewinder:
 
     def close(self) -> None:
         """Close what was opened."""
-        for descriptor in (self._pagemap, self._memory, self._ram):
-            os.close(descriptor)
+        self._files.close()
 
     def _prepare_devices(self, saved: SavedDevices, *, forget: bool) -> None:
         """Write what is to be loaded, with the time stamp counter as it was.

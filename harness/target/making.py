@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from harness.agent.guest import Guest
 from harness.build.initramfs import guest_programs
@@ -31,6 +31,8 @@ _STOPS = 20
 _CLOCK_S = 3.0
 _BOOTS = 3
 _CLOCK_PAUSE_S = 0.05
+_CLOCK_RUN_S = 0.4
+_INACCURACY = 0.05
 
 
 class Boot(Protocol):
@@ -63,7 +65,7 @@ def _save(boot: Boot, ram: Path, devices: Path) -> dict[str, Any]:
     """Boot, have the agent looking into the window, and save; see `making.Maker`.
 
     Where emulation is slow a kernel may fail to measure its time stamp counter: that boot is not
-    worth keeping, unless this kernel never does.
+    worth keeping, unless this kernel never does. One that has measured it wrongly is never kept.
     """
     for left in reversed(range(_BOOTS)):
         ram.write_bytes(b"")
@@ -74,9 +76,10 @@ def _save(boot: Boot, ram: Path, devices: Path) -> dict[str, Any]:
             guest.settle()  # or every clone would patch its kernel as its random pool fills
             if not machine.process.window.is_used:
                 raise HostError("the kernel lets no program map the memory that a clone answers by")
-            if await_clock(guest) or not left:
+            settled = await_clock(guest)
+            if (settled or not left) and keeps_time(guest):
                 return _save_booted(guest, machine, ram, devices)
-    raise AssertionError
+    raise HostError("its clock does not keep time: this host was too busy as the kernel booted")
 
 
 def _save_booted(guest: Guest, machine: Machine, ram: Path, devices: Path) -> dict[str, Any]:
@@ -111,6 +114,36 @@ def await_clock(guest: Guest) -> bool:
             return True
         time.sleep(_CLOCK_PAUSE_S)
     return False
+
+
+def keeps_time(guest: Guest) -> bool:
+    """Tell whether its clock runs as fast as this host's, to one part in twenty.
+
+    Its kernel has measured the time stamp counter against a clock that emulation may keep badly:
+    twenty times too slow has been seen on a busy host.
+    """
+    first = _read_clock(guest)
+    time.sleep(_CLOCK_RUN_S)
+    second = _read_clock(guest)
+    least_s, most_s = second.asked_s - first.answered_s, second.answered_s - first.asked_s
+    return (
+        least_s * (1 - _INACCURACY) <= second.guest_s - first.guest_s <= most_s * (1 + _INACCURACY)
+    )
+
+
+class _Reading(NamedTuple):
+    """What a guest's clock showed, at some time between the host's two."""
+
+    asked_s: float
+    guest_s: float
+    answered_s: float
+
+
+def _read_clock(guest: Guest) -> _Reading:
+    """Read the clock by which a guest's kernel waits."""
+    asked_s = time.monotonic()
+    guest_s = float(guest.read_file("/proc/uptime").split()[0])
+    return _Reading(asked_s, guest_s, time.monotonic())
 
 
 def save_quietly(guest: Guest, machine: Machine, devices: Path) -> None:
