@@ -42,7 +42,7 @@ ODD_FLAGS = 0x202 | DIRECTION | IDENTIFICATION | STATUS
 SS_ONSTACK, SS_DISABLE = 1, 2
 HAS_SS_AND_IS_STRICT = 6
 ALTERNATE_BYTES, MOST_FRAME_BYTES = 65536, 2048
-SS_AUTODISARM, DISARMING = -0x8000_0000, ALTERNATE_BYTES | 0x8000_0000
+SS_AUTODISARM, DISARMING = -0x8000_0000, 2 * ALTERNATE_BYTES | 0x8000_0000
 BELOW, ABOVE, FILL = 256, 64, b"\x5a"
 RED_ZONE_BYTES = 128
 INITIAL_X87, INITIAL_MXCSR = 0x37F, 0x1F80
@@ -296,12 +296,12 @@ def test_a_handler_runs_on_the_alternate_stack_when_it_asks(guest, entry):
 
 @pytest.mark.entries(*PLAIN)
 def test_an_alternate_stack_that_disarms_itself_is_another_handlers_to_use(guest, entry):
-    """It is put away while its handler runs, and back when that returns."""
+    """It is put away while its handler runs, which sets its other half, and back afterwards."""
     layout = ALTERNATE_STACK[entry.abi.name]
     how = Sending(frame_kinds(entry.abi)["siginfo"] | SA_ONSTACK, alternate_bytes=DISARMING)
     said = deliver(guest, entry, how=how)
-    armed = {"start": said["alternate"], "flags": SS_AUTODISARM, "size": ALTERNATE_BYTES}
-    assert armed["start"] < said.first.at < armed["start"] + ALTERNATE_BYTES
+    armed = {"start": said["alternate"], "flags": SS_AUTODISARM, "size": 2 * ALTERNATE_BYTES}
+    assert ALTERNATE_BYTES < said.first.at - armed["start"] < 2 * ALTERNATE_BYTES
     assert stack_inside(said) == (0, SS_DISABLE, 0)
     assert said["set_inside"] == 0
     assert layout.decode(said.memory("stack_after", layout.size_bytes)) == armed
