@@ -374,3 +374,15 @@ def test_a_call_is_made_again_after_its_tracer_had_something_else_done(puppet):
     puppet.set_registers(interrupted)
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.registers() == first
+
+
+@pytest.mark.abis("i386")
+def test_a_selector_set_is_what_the_program_has(puppet):
+    at_exit(puppet)
+    chosen = dict.fromkeys(("ds", "es", "fs", "gs"), puppet.home["ss"])
+    puppet.set_registers(**chosen)
+    seen = puppet.registers()
+    assert {name: seen[name] for name in chosen} == chosen, "as the tracer reads them again"
+    puppet.resume()
+    found = puppet.after()
+    assert {name: found[name] for name in chosen} == chosen, "as the program has them"
