@@ -120,6 +120,15 @@ def test_a_long_is_its_whole_register(guest, entry, numbered_pages):
     assert guest.call(entry, "read", 0, EDGE.end - 16, 1 << 32 | 1).value == 16
 
 
+@pytest.mark.entries("syscall")
+def test_an_offset_of_mmap_is_a_whole_number_of_pages(guest, entry, numbered_pages):
+    fd = guest.call(entry, "open", numbered_pages, O_RDONLY).value
+    offsets = {1: EINVAL, 0x800: EINVAL, 0xFFF: EINVAL, PAGE: None, PAGE + 1: EINVAL}
+    calls = [("mmap", 0, PAGE, PROT_READ, MAP_PRIVATE, fd, offset) for offset in offsets]
+    seen = [said.errno for said in guest.series(entry, calls)]
+    assert dict(zip(offsets, seen, strict=True)) == offsets
+
+
 @pytest.mark.parametrize("place", [0, 1])
 def test_clone_takes_its_pointers_in_the_order_of_its_table(guest, entry, place):
     pointers = [ARENA.start + 0x100, ARENA.start + 0x200]
