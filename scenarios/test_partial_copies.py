@@ -63,6 +63,14 @@ def test_zeros_across_the_end_of_memory_stop_there(guest, entry, fits):
     assert guest.read(entry.abi, EDGE.end - 48, 48) == b"\xa5" * (48 - fits) + bytes(fits)
 
 
+def test_zeros_fill_what_was_asked_for_and_no_more(guest, entry):
+    sizes = [(size, odd) for size in range(1, 36) for odd in (0, 1, 3)]
+    calls = [("read", ZEROS, At(FIRST + odd, Buffer(64, offset=8)), size) for size, odd in sizes]
+    for (size, odd), said in zip(sizes, guest.series(entry, calls), strict=True):
+        expected = b"\xa5" * 8 + bytes(size) + b"\xa5" * (56 - size)
+        assert (said.value, said.memory[0]) == (size, expected), (size, odd)
+
+
 @pytest.mark.parametrize("fits", [pytest.param(1, marks=LOOPS_FOR_EVER), 8, 15])
 @pytest.mark.needs(since="5.16")
 def test_writing_from_the_end_of_memory_gives_what_fits(guest, entry, fits):
