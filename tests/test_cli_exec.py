@@ -233,7 +233,7 @@ def test_a_flood_of_output_takes_no_memory(tmp_path: Path) -> None:
 
 def flood(program: Path, expected_bytes: int) -> int:
     """Run a program that says so much, and return the most memory that its reader took, in KiB."""
-    command = [sys.executable, "-c", PROGRAM, "exec", *FAST, str(program)]
+    command = [sys.executable, "-c", PROGRAM, "exec", *FAST, "--timeout", "600", str(program)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as running:
         assert running.stdout
         read_bytes = sum(map(len, iter(lambda: running.stdout.read(1 << 16), b"")))
