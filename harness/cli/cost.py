@@ -43,7 +43,8 @@ _Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Writ
 _Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write a picture.")]
 _Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
 _Run = Annotated[
-    Path | None, typer.Option("--run", metavar="FILE", help="Ask nobody: read a file of --json.")
+    list[Path] | None,
+    typer.Option("--run", metavar="FILE", help="Ask nobody: read a file of --json; repeatable."),
 ]
 _Compare = Annotated[
     tuple[Path, Path] | None,
@@ -86,7 +87,7 @@ def cost(  # noqa: PLR0913 - one parameter an option
         return
     _check_folders(json, svg)
     if run:
-        figures = read_figures(run)
+        figures = [figures for file in run for figures in read_figures(file)]
     else:
         unit = Unit.CYCLES if cycles else Unit.INSTRUCTIONS
         accelerator = "auto" if cycles else "tcg"

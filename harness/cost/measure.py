@@ -32,30 +32,31 @@ _WEAKNESSES = (
 
 @dataclass(frozen=True)
 class Plan:
-    """How often a call is made.
+    """How a call is made.
 
     Attributes:
         calls: how many between two readings.
         batches: how many readings.
+        preparation: what is done to the process before.
     """
 
     calls: int
     batches: int
-
-
-_ONCE, _LONG_ENOUGH, _MANY = Plan(1, 40), Plan(1, 500), Plan(64, 200)
+    preparation: Preparation
 
 
 def plan_for(subject: Subject, unit: Unit) -> Plan:
-    """Return how often a call is made.
+    """Return how a call is made.
 
     One instruction more or less is seen in a single call, while cycles take many, against their
-    noise. Switches to a tracer take some instructions more until the next tick of the timer:
-    that has to come.
+    noise. To be counted, tracer and traced take turns, for a fair scheduler's arithmetic is not
+    the same each time; their switches take some instructions more until the timer's next tick.
     """
     if unit is Unit.CYCLES:
-        return _MANY
-    return _LONG_ENOUGH if subject.preparation is Preparation.TRACED else _ONCE
+        return Plan(64, 200, subject.preparation)
+    if subject.preparation is Preparation.TRACED:
+        return Plan(1, 500, Preparation.TRACED_BY_TURNS)
+    return Plan(1, 40, subject.preparation)
 
 
 def measure(guest: Guest, unit: Unit, sha256: str = "") -> Figures:
@@ -110,7 +111,7 @@ def measure_call(guest: Guest, entry: EntryPath, subject: Subject, unit: Unit) -
         number = guest.table(entry).number(subject.call)
     arguments = subject.arguments_for(entry, guest.identity.arch)
     said = guest.probe(
-        *(entry.abi, "cost", entry.place, subject.preparation, plan.calls, plan.batches),
+        *(entry.abi, "cost", entry.place, plan.preparation, plan.calls, plan.batches),
         *(number, *arguments),
     )
     if "call" not in said or _errno(said["result"], entry) != subject.errno:

@@ -20,7 +20,8 @@ MEMORY_AT = 0x2400_0000
 _HOLE = MEMORY_AT - 0x10_0000
 """Nothing lies there, and what comes next is no stack: the kernel does not try to extend it."""
 _FILE = 10
-_MONOTONIC = 1
+_REALTIME = 0
+"""The monotonic clock adds two parts of a second, which takes a step more where they fill one."""
 _NO_CALL = 100_000
 _SIZES = (1, 16, 256, 4096, 16384, 65536)
 _PAST_USER_MEMORY = -1
@@ -33,6 +34,7 @@ class Preparation(enum.IntEnum):
     TRACED = 1
     FILTERED = 2
     FILTERED_BY_ARGUMENT = 3
+    TRACED_BY_TURNS = 4
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,10 @@ def _subjects() -> Iterator[Subject]:
     enosys, efault = 38, 14
     yield Subject("getpid", "getpid")
     yield Subject("no such call", _NO_CALL, errno=enosys)
-    yield Subject("clock_gettime", "clock_gettime", (_MONOTONIC, MEMORY_AT))
-    yield Subject("a good pointer", "clock_getres", (_MONOTONIC, MEMORY_AT))
-    yield Subject("a pointer into a hole", "clock_getres", (_MONOTONIC, _HOLE), errno=efault)
-    past = (_MONOTONIC, _PAST_USER_MEMORY)
+    yield Subject("clock_gettime", "clock_gettime", (_REALTIME, MEMORY_AT))
+    yield Subject("a good pointer", "clock_getres", (_REALTIME, MEMORY_AT))
+    yield Subject("a pointer into a hole", "clock_getres", (_REALTIME, _HOLE), errno=efault)
+    past = (_REALTIME, _PAST_USER_MEMORY)
     yield Subject("a pointer past memory", "clock_getres", past, errno=efault)
     yield Subject("getpid, traced", "getpid", preparation=Preparation.TRACED)
     yield Subject("getpid, filtered", "getpid", preparation=Preparation.FILTERED)

@@ -32,6 +32,9 @@ on a busy host, and panics ("IO-APIC + timer doesn't work!"); under KVM it leave
 Source: arch/x86/kernel/apic/io_apic.c timer_irq_works, arch/x86/kernel/kvm.c (6.1).
 """
 
+STEADY_COMMAND_LINE = ("nokaslr", "norandmaps")
+"""For a machine that counts: trees of mappings have another shape where addresses are others."""
+
 
 @dataclass(frozen=True)
 class MachineOptions:
@@ -107,6 +110,7 @@ def plan_machine(
         )
     if options.counted and accelerator != "tcg":
         raise DeclarationError(f"{accelerator} counts no instructions: expected --accel tcg")
+    steady = STEADY_COMMAND_LINE if options.counted else ()
     return MachinePlan(
         arch=arch,
         kernel=kernel,
@@ -115,6 +119,6 @@ def plan_machine(
         cpu=options.cpu or DEFAULT_CPU[accelerator],
         memory_mib=options.memory_mib,
         vcpus=options.vcpus,
-        command_line=BASE_COMMAND_LINE + options.append,
+        command_line=BASE_COMMAND_LINE + steady + options.append,
         counted=options.counted,
     )
