@@ -160,7 +160,7 @@ def test_tables_have_kernels_side_by_side_and_one_of_each() -> None:
     assert "mitigations: meltdown: Vulnerable" in second.notes
     assert tables([FIGURES]) == [first]
     cycles = with_costs(cost(EMPTY, "int80", 100, spread=3), unit=Unit.CYCLES)
-    assert tables([cycles])[0].rows == (("getpid", "100 (97 to 103)"),)
+    assert tables([cycles])[0].rows == (("getpid", "100 ±3 %"),)
 
 
 def test_the_claim_is_a_line_at_a_quarter_of_the_trap_gate() -> None:
@@ -250,6 +250,30 @@ def test_an_earlier_run_is_shown_and_written(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [file, again, picture]
 
 
+def test_a_real_host_has_cycles(tmp_path: Path) -> None:
+    said = trapgate("cost", "--target", "local", "--json", str(tmp_path / "a.json"))
+    assert said.returncode == 0, said.stderr
+    (figures,) = read_figures(tmp_path / "a.json")
+    assert (figures.kernel, figures.unit) == ("local", Unit.CYCLES)
+    empty = figures.find(EMPTY.name, "x86_64", "syscall")
+    clock = figures.find(CLOCK.name, "x86_64", "vdso")
+    assert empty
+    assert clock
+    assert 0 < clock.low <= clock.value <= clock.high
+
+
+def test_figures_of_different_units_are_not_drawn_together(tmp_path: Path) -> None:
+    one, two = (tmp_path / name for name in ("1.json", "2.json"))
+    one.write_text(to_json([FIGURES]))
+    two.write_text(to_json([with_costs(*COSTS, unit=Unit.CYCLES)]))
+    both = ("--run", str(one), "--run", str(two))
+    assert trapgate("cost", *both).returncode == 0
+    done = trapgate("cost", *both, "--svg", str(tmp_path / "a.svg"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "different things: cycles and instructions" in done.stderr
+    assert sorted(tmp_path.iterdir()) == [one, two]
+
+
 def test_a_comparison_ends_as_diff_does(tmp_path: Path) -> None:
     one, two, none = (tmp_path / name for name in ("1.json", "2.json", "3.json"))
     one.write_text(to_json([FIGURES]))
@@ -267,6 +291,7 @@ def test_a_comparison_ends_as_diff_does(tmp_path: Path) -> None:
         (("--run", "none.json"), "trapgate: none.json cannot be read: No such file or directory"),
         (("--json", "nowhere/a.json"), "trapgate: nowhere/a.json cannot be written"),
         (("--svg", "."), "trapgate: . cannot be written"),
+        (("--target", "local", "--cpu", "max"), "trapgate: local has a kernel and a processor"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(arguments: tuple[str, ...], said: str) -> None:

@@ -23,7 +23,9 @@ from harness.errors import DeclarationError, HostError
 from harness.kernels import Kernel, Supply, find_source, obtain
 from harness.kernels.catalogue import default_specs
 from harness.machine.plan import MachineOptions
+from harness.target.host import open_host
 from harness.target.spring import start_guest, tell
+from harness.target.target import QEMU
 
 _WIDTH = 110
 """What a table needs; a narrower terminal breaks its lines."""
@@ -39,6 +41,10 @@ _Cpus = Annotated[
     ),
 ]
 _Cycles = Annotated[bool, typer.Option("--cycles", help="Cycles of this host's processor, by KVM.")]
+_Target = Annotated[
+    str,
+    typer.Option("--target", metavar="TARGET", help="local or ssh://...: cycles of a real host."),
+]
 _Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures.")]
 _Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write a picture.")]
 _Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
@@ -66,6 +72,7 @@ def cost(  # noqa: PLR0913 - one parameter an option
     kernel: _Kernels = None,
     cpu: _Cpus = None,
     cycles: _Cycles = False,
+    target: _Target = QEMU,
     append: _Append = None,
     mirror: _Mirrors = None,
     json: _Json = None,
@@ -88,16 +95,14 @@ def cost(  # noqa: PLR0913 - one parameter an option
     _check_folders(json, svg)
     if run:
         figures = [figures for file in run for figures in read_figures(file)]
+    elif target != QEMU:
+        if kernel or cpu or append:
+            raise DeclarationError(f"{target} has a kernel and a processor already")
+        figures = [_measure_host(target)]
     else:
-        unit = Unit.CYCLES if cycles else Unit.INSTRUCTIONS
-        accelerator = "auto" if cycles else "tcg"
-        parameters = tuple(append or ())
-        machines = [
-            MachineOptions(c, accelerator, append=parameters, boot=True, counted=not cycles)
-            for c in cpu or [""]
-        ]
+        machines = [_machine(c, append or (), cycles=cycles) for c in cpu or [""]]
         kernels = _obtain(kernel or list(default_specs()), tuple(mirror or ()))
-        figures = [_measure(k, options, unit) for k in kernels for options in machines]
+        figures = [_measure(k, options) for k in kernels for options in machines]
     _write(json, to_json(figures))
     if svg:
         _write(svg, draw(figures))
@@ -120,7 +125,19 @@ def _obtain(specs: Sequence[str], mirrors: tuple[str, ...]) -> list[Kernel]:
         return [obtain(source, Supply(mirrors, reporter=reporter)) for source in sources]
 
 
-def _measure(kernel: Kernel, options: MachineOptions, unit: Unit) -> Figures:
+def _machine(cpu: str, append: Sequence[str], *, cycles: bool) -> MachineOptions:
+    accelerator = "auto" if cycles else "tcg"
+    return MachineOptions(cpu, accelerator, append=tuple(append), boot=True, counted=not cycles)
+
+
+def _measure_host(target: str) -> Figures:
+    with open_host(target) as host, host.start() as guest:
+        tell(f"measuring {guest.identity}")
+        return measure(guest, Unit.CYCLES)
+
+
+def _measure(kernel: Kernel, options: MachineOptions) -> Figures:
+    unit = Unit.INSTRUCTIONS if options.counted else Unit.CYCLES
     with start_guest(kernel, options) as guest:
         said = guest.identity
         if unit is Unit.CYCLES and said.accelerator == "tcg":

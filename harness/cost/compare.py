@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.cost.figures import Cost, Figures
+from harness.cost.figures import Cost, Figures, unit_of
 from harness.errors import DeclarationError
 
 
@@ -53,9 +53,7 @@ def compare(before: Sequence[Figures], after: Sequence[Figures]) -> list[Change]
 def _pairs(
     before: Sequence[Figures], after: Sequence[Figures]
 ) -> Iterator[tuple[Figures, Figures]]:
-    units = sorted({figures.unit.value for figures in (*before, *after)})
-    if len(units) > 1:
-        raise DeclarationError(f"the files count different things: {' and '.join(units)}")
+    unit_of([*before, *after])
     first, second = ({f.name: f for f in figures} for figures in (before, after))
     if len(first) == len(second) == 1 and before[0].arch == after[0].arch:
         yield before[0], after[0]

@@ -86,6 +86,18 @@ class Figures:
         return next((c for c in self.costs if c.key == (subject, abi, path)), None)
 
 
+def unit_of(all_figures: Sequence[Figures]) -> Unit:
+    """Return what all of them count; there is at least one.
+
+    Raises:
+        DeclarationError: they count different things.
+    """
+    units = sorted({figures.unit for figures in all_figures})
+    if len(units) > 1:
+        raise DeclarationError(f"the files count different things: {' and '.join(units)}")
+    return units[0]
+
+
 def to_json(figures: Sequence[Figures]) -> str:
     """Return a file's text."""
     data = {"format": _FORMAT, "version": _VERSION, "figures": [asdict(f) for f in figures]}

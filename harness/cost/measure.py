@@ -71,14 +71,14 @@ def measure(guest: Guest, unit: Unit, sha256: str = "") -> Figures:
         GuestError: a probe failed.
     """
     said = guest.identity
-    version = f", QEMU {said.qemu[0]}.{said.qemu[1]}" if any(said.qemu) else ""
+    emulator = f"{said.accelerator}, QEMU {said.qemu[0]}.{said.qemu[1]}"
     return Figures(
         kernel=said.spec,
         release=f"{said.release} ({said.version})",
         arch=str(said.arch),
         sha256=sha256,
         cpu=said.cpu,
-        emulator=f"{said.accelerator}{version}",
+        emulator=emulator if any(said.qemu) else "the processor itself",
         unit=unit,
         mitigations=read_mitigations(guest),
         costs=tuple(_costs(guest, unit)),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import picture
-from harness.cost.figures import Cost, Figures
+from harness.cost.figures import Cost, Figures, unit_of
 from harness.cost.savings import TEXTBOOK_PERCENT
 from harness.cost.subjects import CLOCK, EMPTY, VDSO
 from harness.cost.table import promised
@@ -18,8 +18,12 @@ _TRAP_GATES = (INT80.name, INT80_64.name)
 
 
 def draw(all_figures: Sequence[Figures]) -> str:
-    """Return an SVG file with a group of bars for each kernel; they count the same unit."""
-    unit = all_figures[0].unit.value
+    """Return an SVG file with a group of bars for each kernel.
+
+    Raises:
+        DeclarationError: they count different things.
+    """
+    unit = unit_of(all_figures)
     shown = [_shown(figures) for figures in all_figures]
     longest = max((cost.value for costs in shown for cost in costs), default=1) * 1.05
     ticks = [Tick(n / _TICKS, f"{longest * n / _TICKS:.0f}") for n in range(_TICKS + 1)]

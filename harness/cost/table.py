@@ -109,7 +109,8 @@ def _cell(figures: Figures, subject: str, column: Column) -> str:
         return _NONE
     if figures.unit is Unit.INSTRUCTIONS:
         return f"{cost.value:.0f}"
-    return f"{cost.value:.0f} ({cost.low:.0f} to {cost.high:.0f})"
+    spread = 50 * (cost.high - cost.low) / cost.value if cost.value else 0
+    return f"{cost.value:.0f} ±{spread:.0f} %"
 
 
 def _markdown(table: Table) -> str:
