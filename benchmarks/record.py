@@ -13,8 +13,9 @@ from benchmarks.figure import Figure, Row, Target
 from harness.errors import OutcomeKind
 from harness.record import Configuration, Evidence, Result, RunWriter, read_run
 from harness.record.compare import compare
-from harness.record.formats import FORMATS, render, write_whole
+from harness.record.formats import FORMATS, render
 from harness.record.run import this_run
+from harness.whole import write_whole
 
 RESULTS = 100_000
 _KERNELS, _GROUPS = 20, 40

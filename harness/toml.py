@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.places import cache_dir
+from harness.whole import write_whole
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -42,7 +43,5 @@ def _read(path: Path, stamp: list[object], kept: Path) -> dict[str, Any]:
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     with contextlib.suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        scratch = kept.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps({"stamp": stamp, "data": data}), encoding="utf-8")
-        scratch.replace(kept)
+        write_whole(kept, json.dumps({"stamp": stamp, "data": data}))
     return data

@@ -21,7 +21,7 @@ MADE = {HERE / "build", HERE / "dist"}
 # Whatever stands in an earlier row may be imported; facts may import one another.
 FACTS = {
     *("errors", "deadline", "version", "release", "arch", "places", "distribution"),
-    *("suggest", "entry", "landscape", "wire", "cpu", "syscalls", "pointers", "toml"),
+    *("suggest", "entry", "landscape", "wire", "cpu", "syscalls", "pointers", "toml", "whole"),
 }
 LAYERS = (
     FACTS,

@@ -18,7 +18,8 @@ from tap.parser import Parser
 from harness.errors import DeclarationError, HostError, OutcomeKind
 from harness.record import Run, read_run
 from harness.record.compare import compare
-from harness.record.formats import choose_format, kcidb, render, write_whole
+from harness.record.formats import choose_format, kcidb, render
+from harness.whole import write_output, write_whole
 
 HOSTILE = "\x00\x1b[31m </script><!-- | # `x` ]]> \ud800 \N{SNOWMAN} * [a](b)"
 KINDS = list(OutcomeKind)
@@ -151,8 +152,8 @@ def test_a_format_that_is_none_is_said(name: str, output: Path | None) -> None:
 
 def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="the report cannot be written"):
-        write_whole(tmp_path / "missing" / "a.html", "text")
+        write_output(tmp_path / "missing" / "a.html", "text", "report")
     (tmp_path / "folder").mkdir()
     with pytest.raises(HostError, match="the report cannot be written"):
-        write_whole(tmp_path / "folder", "text")
+        write_output(tmp_path / "folder", "text", "report")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]

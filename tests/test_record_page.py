@@ -16,7 +16,8 @@ from test_plugin import session
 from harness.errors import OutcomeKind
 from harness.record import read_run
 from harness.record.compare import compare
-from harness.record.formats import render, write_whole
+from harness.record.formats import render
+from harness.whole import write_whole
 
 pytestmark = [needs_browser, pytest.mark.xdist_group("page")]
 

@@ -8,7 +8,6 @@ import os
 import select
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from harness.errors import TrapgateError
@@ -36,12 +35,7 @@ class Feeder:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """End; what has not been read stays where it is."""
         os.close(self._give_orders)
         self._thread.join()

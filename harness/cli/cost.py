@@ -26,6 +26,7 @@ from harness.machine.plan import MachineOptions
 from harness.target.host import open_host
 from harness.target.spring import start_guest, tell
 from harness.target.target import QEMU
+from harness.whole import write_output
 
 _WIDTH = 110
 """What a table needs; a narrower terminal breaks its lines."""
@@ -103,9 +104,10 @@ def cost(  # noqa: PLR0913 - one parameter an option
         machines = [_machine(c, append or (), cycles=cycles) for c in cpu or [""]]
         kernels = _obtain(kernel or list(default_specs()), tuple(mirror or ()))
         figures = [_measure(k, options) for k in kernels for options in machines]
-    _write(json, to_json(figures))
+    if json:
+        write_output(json, to_json(figures))
     if svg:
-        _write(svg, draw(figures))
+        write_output(svg, draw(figures))
     _show(figures, markdown=markdown)
 
 
@@ -158,19 +160,6 @@ def _check_folders(*files: Path | None) -> None:
             raise DeclarationError(
                 f"{file} cannot be written", hint="name a file in a folder of yours"
             )
-
-
-def _write(file: Path | None, text: str) -> None:
-    """Write a file at once or not at all; none is asked for by None."""
-    if not file:
-        return
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(file)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise HostError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _show(figures: Sequence[Figures], *, markdown: bool) -> None:

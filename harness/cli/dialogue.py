@@ -13,12 +13,13 @@ from harness.cli.answer import show_bytes, show_identity
 from harness.cli.answered import show_answer
 from harness.entry import INT80, SYSCALL, find_entry_path
 from harness.errors import DeclarationError, GuestError, TrapgateError
-from harness.repro.files import list_folder, read_here, write_here
+from harness.repro.files import list_folder, read_here
 from harness.repro.session import Session
 from harness.repro.words import candidates
 from harness.script.statements import GetFile, Header, Script
 from harness.script.writing import write_script
 from harness.suggest import nearest
+from harness.whole import write_output
 
 Words = list[str]
 Said = Iterable[str]
@@ -164,7 +165,7 @@ class Dialogue:
 
     def _get(self, words: Words) -> Said:
         content = self._session.guest.read_file(words[0])
-        write_here(Path(words[1]), content)
+        write_output(Path(words[1]), content)
         return [f"{len(content)} bytes"]
 
     def _log(self, words: Words) -> Said:
@@ -182,7 +183,7 @@ class Dialogue:
 
     def _save(self, words: Words) -> Said:
         script = Script(self._header, tuple(self._session.asked))
-        write_here(Path(words[0]), write_script(script).encode())
+        write_output(Path(words[0]), write_script(script))
         return [f"{len(script.statements)} statements: trapgate replay {words[0]}"]
 
     def _restart(self, words: Words) -> Said:

@@ -11,8 +11,9 @@ import typer
 
 from harness.cli.app import app
 from harness.record.compare import compare
-from harness.record.formats import FORMATS, choose_format, render, write_whole
+from harness.record.formats import FORMATS, choose_format, render
 from harness.record.reading import read_run
+from harness.whole import write_output
 
 _Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder.")]
 _Format = Annotated[
@@ -42,6 +43,6 @@ def report(
     for remark in found.remarks:
         print(f"trapgate: {found.name}: {remark}", file=sys.stderr)
     if output:
-        write_whole(output, text)
+        write_output(output, text, "report")
     else:
         sys.stdout.write(text)

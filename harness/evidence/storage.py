@@ -7,7 +7,7 @@ boot to boot by one number.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from harness.evidence.kcore import Kcore
 from harness.evidence.symbols import Symbols, decode_symbols, parse_kallsyms
 from harness.evidence.trouble import BadEvidence, refusal_unshown
 from harness.places import cache_dir
+from harness.whole import write_whole
 
 _FILE = "/proc/kallsyms"
 _BUILD = re.compile(r"[0-9a-f]{8,128}")
@@ -58,10 +59,6 @@ def _find(path: Path) -> Symbols | None:
 
 
 def _keep(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
+        write_whole(path, content)

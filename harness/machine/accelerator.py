@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.errors import DeclarationError, TrapgateError
 from harness.places import state_dir
 from harness.tools import require_tool, stamp_of
+from harness.whole import write_whole
 
 ACCELERATORS = ("auto", "tcg", "kvm")
 _DEVICE = Path("/dev/kvm")
@@ -79,9 +80,7 @@ def _remembered(path: Path, proof: Callable[[], None]) -> str:
 
 def _remember(path: Path, trouble: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(f".{os.getpid()}")
-    scratch.write_text(json.dumps({"trouble": trouble}), encoding="utf-8")
-    scratch.replace(path)
+    write_whole(path, json.dumps({"trouble": trouble}))
 
 
 def _verdict_path(cpu: str) -> Path:

@@ -13,6 +13,7 @@ import pytest
 
 from harness.matrix.groups import ELSEWHERE
 from harness.plugin.options import groups_of
+from harness.whole import write_whole
 
 
 def add_option(parser: pytest.Parser) -> None:
@@ -55,6 +56,4 @@ class Announcement:
         groups = groups_of(self._config)
         counts = Counter(map(groups.of, ids))
         del counts[ELSEWHERE]
-        scratch = self._path.with_suffix(".new")
-        scratch.write_text(json.dumps(counts), encoding="utf-8")
-        scratch.replace(self._path)
+        write_whole(self._path, json.dumps(counts))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from harness.agent.guest import Guest
@@ -54,12 +53,7 @@ class GuestHouse:
         """Open the house; guests come when they are asked for."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """End every guest."""
         for configuration in list(self._open):
             self._end(configuration)
@@ -256,12 +250,7 @@ class Sharing:
         """Begin; the guest comes when it is asked for."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Give the guest back."""
         self._stack.close()
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from harness.errors import DeclarationError, HostError
@@ -16,6 +14,7 @@ from harness.record.index import RunIndex
 from harness.record.result import Result
 from harness.record.run import FACTS, RESULTS, RunFacts, State
 from harness.record.table import Counts, in_words
+from harness.whole import write_whole
 
 
 def check_folder(folder: Path) -> None:
@@ -41,9 +40,7 @@ def write_facts(folder: Path, facts: RunFacts, outcomes: str = "") -> None:
     Raises:
         OSError: the record cannot be written.
     """
-    scratch = folder / f".{FACTS}.{os.getpid()}"
-    scratch.write_text(json.dumps(facts.to_json(), indent=2) + "\n", encoding="utf-8")
-    scratch.replace(folder / FACTS)
+    write_whole(folder / FACTS, json.dumps(facts.to_json(), indent=2) + "\n")
     with contextlib.suppress(HostError):  # the record matters more, and is found by its folder
         RunIndex().note(folder.resolve(), facts, outcomes)
 
@@ -76,14 +73,9 @@ class RunWriter:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *raised: object) -> None:
         """Close the record."""
-        self.close(State.FINISHED if error is None else State.INTERRUPTED)
+        self.close(State.INTERRUPTED if kind else State.FINISHED)
 
     def add(self, result: Result) -> None:
         """Write a result; it is on its way to the disk before this returns."""

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import zstandard
 
 from harness.errors import DeclarationError
-from harness.repro.files import write_here
+from harness.whole import write_output
 
 Members = Mapping[str, bytes]
 
@@ -58,7 +58,7 @@ def write_archive(path: Path, members: Members) -> None:
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-    write_here(path, zstandard.ZstdCompressor(level=_LEVEL).compress(packed.getvalue()))
+    write_output(path, zstandard.ZstdCompressor(level=_LEVEL).compress(packed.getvalue()))
 
 
 def read_archive(path: Path) -> Members:

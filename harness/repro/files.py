@@ -12,7 +12,7 @@ from harness.agent.arguments import Buffer
 from harness.agent.guest import Guest
 from harness.arch import ARCH_X86_64
 from harness.entry import INT80, SYSCALL
-from harness.errors import DeclarationError, HostError
+from harness.errors import DeclarationError
 
 _ENTRY = struct.Struct("<QqHB")
 _CHUNK = Buffer(4096)
@@ -59,18 +59,3 @@ def read_here(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DeclarationError(f"cannot read {path}: {error.strerror}") from error
-
-
-def write_here(path: Path, content: bytes) -> None:
-    """Write a file of this host's, whole or not at all.
-
-    Raises:
-        HostError: it cannot be written.
-    """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise HostError(f"cannot write {path}: {error.strerror}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from harness.agent.guest import Guest
@@ -45,12 +44,7 @@ class Session:
         self.entry: EntryPath = SYSCALL if identity.arch is ARCH_X86_64 else INT80
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """End the guest."""
         self._stack.close()
 

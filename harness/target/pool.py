@@ -7,7 +7,6 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Self
 
 from harness.errors import HostError, TrapgateError
@@ -70,12 +69,7 @@ class ClonePool:
             self._want_one_more()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """End every clone, waiting ones and taken ones."""
         with contextlib.suppress(queue.Empty):
             while True:

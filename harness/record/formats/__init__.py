@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.errors import DeclarationError, HostError
+from harness.errors import DeclarationError
 from harness.record.compare import Comparison
 from harness.record.reading import Run
 from harness.suggest import nearest
@@ -59,18 +58,3 @@ def render(name: str, run: Run, comparison: Comparison | None = None) -> str:
     """
     make: Render = importlib.import_module(f"harness.record.formats.{name}").render
     return make(run, comparison)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, all of it or nothing.
-
-    Raises:
-        HostError: it cannot be written.
-    """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise HostError(f"{path}: the report cannot be written: {error.strerror}") from error

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are written whole or not at all, whoever reads or writes them at the same time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from harness.errors import HostError
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file under another name, and give it its own when all of it is there.
+
+    Raises:
+        OSError: it cannot be written; an earlier one is as it was.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(content.encode() if isinstance(content, str) else content)
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def write_output(path: Path, content: str | bytes, what: str = "file") -> None:
+    """Write what the user has asked for.
+
+    Args:
+        path: where to.
+        content: what; text is written as UTF-8.
+        what: what to call it in an error.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise HostError(f"{path}: the {what} cannot be written: {error.strerror}") from error
