@@ -23,7 +23,8 @@ SLOW = {
 }
 
 HOLDING = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
 sys.path[:0] = sys.argv[1:]
 from live import own_guest, machine_of
 with own_guest() as guest:
