@@ -101,8 +101,11 @@ def test_a_reader_that_does_not_read_is_a_timeout(ends: tuple[FrameStream, socke
     [
         (Frame(wire.FrameType.DONE, 0, 0, b""), "got a frame of type 67"),
         (Frame(wire.FrameType.HELLO, 0, 0, b""), "got a frame of type 64"),
-        (Frame(wire.FrameType.HELLO, 0, 0, b"\xff\0\0\0\x20\1"), "of protocol 1, got 255"),
-        (Frame(wire.FrameType.HELLO, 0, 0, b"\1\0\0\0\x07\1"), "of 7 bits"),
+        (
+            Frame(wire.FrameType.HELLO, 0, 0, b"\xff\0\0\0\x20\1"),
+            f"of protocol {wire.PROTOCOL}, got 255",
+        ),
+        (Frame(wire.FrameType.HELLO, 0, 0, bytes([wire.PROTOCOL, 0, 0, 0, 7, 1])), "of 7 bits"),
     ],
 )
 def test_only_an_agent_of_ours_is_greeted(

@@ -199,7 +199,14 @@ def test_two_boots_give_the_same_counts(spec: str) -> None:
     with own_guest(spec, COUNTED) as first:
         once = counts(first, EMPTY, TRACED, SUBJECTS[-1])
     with own_guest(spec, COUNTED) as second:
-        assert counts(second, SUBJECTS[-1], EMPTY, TRACED) == once
+        again = counts(second, SUBJECTS[-1], EMPTY, TRACED)
+    traced = {key for key in once if key[0] == TRACED.name}
+    assert {k: v for k, v in again.items() if k not in traced} == {
+        k: v for k, v in once.items() if k not in traced
+    }
+    assert {key: again[key] for key in traced} == pytest.approx(
+        {key: once[key] for key in traced}, rel=0.02
+    )
     assert len(once) >= 3 * 3 + 1
     assert all(value > 0 for value in once.values())
 

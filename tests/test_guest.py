@@ -177,7 +177,7 @@ def test_a_child_is_not_heard_of(booted: Guest, name: str, flags: int) -> None:
     child, own, parent = booted.calls(calls)
     assert child.value > own.value > 1
     assert (parent.value, parent.clobbered) == (1, parent.call.entry.may_clobber)
-    assert booted.call(entry, "wait4", child.value, Buffer(4), 0, 0).memory == (bytes(4),)
+    assert booted.call(entry, "wait4", child.value, Buffer(4), 0, 0).memory == (b"\0\5\0\0",)
 
 
 def test_a_fault_ends_the_call_and_is_its_answer(booted: Guest) -> None:

@@ -19,23 +19,11 @@ from readme import DOCUMENTS, README, Step, examples, kernel_table, steps, updat
 from harness.arch import ABIS, Abi
 from harness.build.programs import build_program, recipe_of_probe
 
-pytestmark = pytest.mark.xdist_group("readme")
-
 LINES = 260
 PROBE = "guest/probes/steady_getpid.c"
 
 
 SHOWN = {name: text for document in DOCUMENTS for name, text in examples(document).items()}
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
-    """Return a folder for each document, which holds the files that it shows."""
-    places = {document: tmp_path_factory.mktemp(document.stem) for document in DOCUMENTS}
-    for document, place in places.items():
-        for name, text in examples(document).items():
-            (place / Path(name).name).write_text(text, encoding="utf-8")
-    return places
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -63,20 +51,17 @@ def commands(document: Path = README) -> Iterator[tuple[Step, int]]:
             yield step, int(following.shown) if asked else 0
 
 
-@pytest.mark.parametrize(
-    ("document", "step", "status"),
-    [(document, *command) for document in DOCUMENTS for command in commands(document)],
-    ids=lambda value: getattr(value, "command", getattr(value, "stem", "")),
-)
-def test_a_command_does_what_is_shown(
-    document: Path, step: Step, status: int, folders: dict[Path, Path]
-) -> None:
-    done = run(step.command, folders[document])
-    assert done.returncode == status, done.stdout
-    same = doctest.OutputChecker().check_output(
-        step.shown + "\n", done.stdout.rstrip("\n") + "\n", doctest.ELLIPSIS
-    )
-    assert same or not step.shown, f"shown:\n{step.shown}\nprinted:\n{done.stdout}"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_commands_do_what_is_shown(document: Path, tmp_path: Path) -> None:
+    for name, text in examples(document).items():
+        (tmp_path / Path(name).name).write_text(text, encoding="utf-8")
+    for step, status in commands(document):
+        done = run(step.command, tmp_path)
+        assert done.returncode == status, f"{step.command}\n{done.stdout}"
+        same = doctest.OutputChecker().check_output(
+            step.shown + "\n", done.stdout.rstrip("\n") + "\n", doctest.ELLIPSIS
+        )
+        assert same or not step.shown, f"shown:\n{step.shown}\nprinted:\n{done.stdout}"
 
 
 def test_only_what_sets_up_is_not_run() -> None:
