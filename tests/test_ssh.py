@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -158,11 +159,17 @@ def test_a_configuration_that_leads_in_a_circle_has_an_end(server: Server) -> No
 def test_a_lost_connection_is_lost_and_no_failure_of_a_kernel(server: Server) -> None:
     with open_host(server.lab) as host, host.start() as guest:
         assert guest.call(SYSCALL, "getpid").value > 0
-        for pid in server.sessions():
-            os.kill(pid, signal.SIGKILL)
+        lose_sessions(server)
         with pytest.raises(GuestLost, match="was lost"):
             guest.call(SYSCALL, "getpid")
         assert not guest.usable
+
+
+def lose_sessions(server: Server) -> None:
+    """Kill the server's processes of each session; one may end as the other does."""
+    for pid in server.sessions():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
@@ -178,8 +185,7 @@ def test_nothing_is_left_there_however_the_harness_ends(
 def test_nothing_is_left_there_when_the_server_loses_the_session(server: Server) -> None:
     with busy_visit(server.lab) as process:
         agents = family(server.process.pid) - {*server.sessions()}
-        for pid in server.sessions():
-            os.kill(pid, signal.SIGKILL)
+        lose_sessions(server)
         eventually(lambda: not [pid for pid in agents if is_there(pid)])
         _, errors = process.communicate(timeout=60)
         assert "GuestLost" in errors
