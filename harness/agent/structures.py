@@ -42,6 +42,12 @@ def _layout(pattern: str, names: str) -> Layout:
     return Layout("<" + pattern.replace(" ", ""), tuple(names.split()))
 
 
+def _siginfo(wide: str, narrow: str, names: str) -> dict[str, Layout]:
+    """Lay a siginfo_t out, given what stands behind the three numbers that each begins with."""
+    names = f"signal errno code {names}"
+    return {"x86_64": _layout(f"iii4x {wide}", names), "i386": _layout(f"iii {narrow}", names)}
+
+
 _TIMES = "atime atime_ns mtime mtime_ns ctime ctime_ns"
 
 STAT = {
@@ -118,40 +124,21 @@ EVENT = {
 }
 """What timer_create takes."""
 
-_SIGNAL = "signal errno code"
 SIGNAL_BYTES = 128
-SENT = {
-    "x86_64": _layout("iii4x ii", f"{_SIGNAL} pid uid"),
-    "i386": _layout("iii ii", f"{_SIGNAL} pid uid"),
-}
+SENT = _siginfo("ii", "ii", "pid uid")
 """siginfo_t of a signal that was sent."""
 
-QUEUED = {
-    "x86_64": _layout("iii4x ii Q", f"{_SIGNAL} pid uid value"),
-    "i386": _layout("iii ii I", f"{_SIGNAL} pid uid value"),
-}
+QUEUED = _siginfo("ii Q", "ii I", "pid uid value")
 """siginfo_t of a signal that was queued with a value."""
 
-TIMED = {
-    "x86_64": _layout("iii4x ii Q", f"{_SIGNAL} timer overrun value"),
-    "i386": _layout("iii ii I", f"{_SIGNAL} timer overrun value"),
-}
+TIMED = _siginfo("ii Q", "ii I", "timer overrun value")
 """siginfo_t of a timer that ran out."""
 
-ENDED = {
-    "x86_64": _layout("iii4x ii i", f"{_SIGNAL} pid uid status"),
-    "i386": _layout("iii ii i", f"{_SIGNAL} pid uid status"),
-}
+ENDED = _siginfo("ii i", "ii i", "pid uid status")
 """siginfo_t of a child that ended, without the times that it took."""
 
-ENDED_AFTER = {
-    "x86_64": _layout("iii4x ii i4x qq", f"{_SIGNAL} pid uid status user system"),
-    "i386": _layout("iii ii i II", f"{_SIGNAL} pid uid status user system"),
-}
+ENDED_AFTER = _siginfo("ii i4x qq", "ii i II", "pid uid status user system")
 """The same with the times: user and system."""
 
-READY = {
-    "x86_64": _layout("iii4x q i", f"{_SIGNAL} band fd"),
-    "i386": _layout("iii i i", f"{_SIGNAL} band fd"),
-}
+READY = _siginfo("q i", "i i", "band fd")
 """siginfo_t of a descriptor that can be read."""
