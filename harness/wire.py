@@ -132,3 +132,5 @@ AGENT_CLOCK = 64
 WINDOW_TICKS = 5_000_000
 """How long an idle agent looks before it sleeps until a byte comes over the serial port: two
 milliseconds or so, in ticks of the time stamp counter."""
+WINDOW_NAP_NS = 100_000
+"""How long it naps between two looks after the first sixteenth of that."""

@@ -98,13 +98,28 @@ int is_window_empty_unlooked(void)
 	return !waiting_bytes();
 }
 
+/* A request follows an answer at once, or after the host has thought: what waits in short naps
+ * leaves the host a processor to think with. */
+static void pause_for(u64 waited)
+{
+	const struct {
+		long s, ns;
+	} nap = { 0, WINDOW_NAP_NS };
+
+	if (waited < WINDOW_TICKS / 16)
+		sys0(NR_sched_yield);
+	else
+		sys2(NR_nanosleep, &nap, NULL);
+}
+
 /* Look for a while; whoever finds nothing has said so before the last look, and may sleep. */
 int is_window_empty_after_looking(void)
 {
 	u64 begin = ticks();
+	u64 waited = 0;
 
 	words[AGENT_LOOKS] = 1;
-	while (!waiting_bytes() && ticks() - begin < WINDOW_TICKS)
-		sys0(NR_sched_yield);
+	for (; !waiting_bytes() && waited < WINDOW_TICKS; waited = ticks() - begin)
+		pause_for(waited);
 	return !waiting_bytes() && is_window_empty_unlooked();
 }

@@ -36,6 +36,7 @@
 #define NR_setsid 112
 #define NR_dup3 292
 #define NR_sched_yield 24
+#define NR_nanosleep 35
 #define NR_clock_settime 227
 #define NR_pipe2 293
 #define NR_setitimer 38
@@ -91,6 +92,7 @@
 #define NR_exit_group 252
 #define NR_dup3 330
 #define NR_sched_yield 158
+#define NR_nanosleep 162
 #define NR_clock_settime 264
 #define NR_pipe2 331
 #define NR_setitimer 104

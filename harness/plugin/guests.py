@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from harness.evidence.inside import Inside
     from harness.target.host import HostTarget
 
-_MOST_AT_ONCE = 4
+_MOST_AT_ONCE = 8
 """Configurations whose machines are kept running."""
-_CLONES = 3
+_CLONES = 2
 _STARTERS = 2
 _MOST_FAILURES = 2
 """How often in a row a kernel may fail to boot before it is left alone."""
@@ -95,11 +95,13 @@ class GuestHouse:
         return guest
 
     def _host(self, configuration: Configuration) -> Host:
-        if configuration not in self._open:
-            for oldest in list(self._open)[: len(self._open) + 1 - _MOST_AT_ONCE]:
-                self._end(oldest)
-            self._open[configuration] = self._new_host(configuration)
-        return self._open[configuration]
+        host = self._open.pop(configuration, None)
+        if host is None:
+            for longest_unused in list(self._open)[: len(self._open) + 1 - _MOST_AT_ONCE]:
+                self._end(longest_unused)
+            host = self._new_host(configuration)
+        self._open[configuration] = host
+        return host
 
     def kernel(self, configuration: Configuration) -> Kernel:
         """Return the kernel of a configuration, fetched if need be.
