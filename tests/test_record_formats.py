@@ -110,9 +110,41 @@ def test_what_does_not_fit_the_schema_is_said() -> None:
         kcidb.validate({"version": {"major": 5, "minor": 3}, "tests": [{"id": "no colon"}]})
 
 
-def test_without_kcidb_io_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kcidb_io.schema", None)
-    with pytest.raises(HostError, match="kcidb-io, which has the schema, is not installed"):
+@pytest.mark.parametrize(
+    ("objects", "spoilt"),
+    [
+        ("tests", {"id": "no colon"}),
+        ("tests", {"build_id": None}),
+        ("tests", {"path": "two..dots"}),
+        ("tests", {"status": "GOOD"}),
+        ("tests", {"duration": "long"}),
+        ("tests", {"log_excerpt": "x" * 16_385}),
+        ("tests", {"environment": {"comment": 1}}),
+        ("tests", {"unheard_of": ""}),
+        ("builds", {"architecture": "\0"}),
+        ("checkouts", {"valid": "yes"}),
+    ],
+)
+def test_what_kcidb_refuses_is_refused(objects: str, spoilt: dict[str, object], run: Run) -> None:
+    document = kcidb.describe(run)
+    document[objects][-1] |= spoilt
+    with pytest.raises(DeclarationError):
+        kcidb.validate(document)
+    assert not V5_3.is_valid(document)
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("kcidb_io.schema", "kcidb-io, which has the schema, is not installed"),
+        ("fastjsonschema", "fastjsonschema, which reads KCIDB's schema, is not installed"),
+    ],
+)
+def test_without_the_extra_that_is_said(
+    module: str, said: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(HostError, match=said):
         render("kcidb", run)
 
 
