@@ -13,6 +13,7 @@ from benchmarks.figure import Figure, Row, Target
 from harness.errors import OutcomeKind
 from harness.record import Configuration, Evidence, Result, RunWriter, read_run
 from harness.record.compare import compare
+from harness.record.flakes import with_history
 from harness.record.formats import FORMATS, render
 from harness.record.run import this_run
 from harness.whole import write_whole
@@ -91,7 +92,7 @@ def _steps(before: Path, after: Path, folder: Path) -> dict[str, float]:
     runs = [read_run(before), read_run(after)]
     took["load both"] = time.perf_counter() - start
     start = time.perf_counter()
-    comparison = compare(*runs)
+    comparison = with_history(compare(*runs))
     took["compare"] = time.perf_counter() - start
     for name, suffix in FORMATS.items():
         start = time.perf_counter()

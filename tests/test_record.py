@@ -152,12 +152,21 @@ def test_a_run_is_found_by_its_name(folder: Path, tmp_path: Path) -> None:
     assert caught.value.hint == "did you mean first?"
 
 
-def test_a_damaged_index_is_said_and_hinders_no_record(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "state" / "runs.db").write_bytes(b"no database" * 100)
+def test_an_index_that_cannot_be_is_said_and_hinders_no_record(tmp_path: Path) -> None:
+    (tmp_path / "state" / "runs.db").mkdir(parents=True)
+    folder = write(tmp_path / "first", RESULTS)
     with pytest.raises(HostError, match="the index of runs cannot be used"):
         read_run("first")
     assert read_run(folder).results == RESULTS
+
+
+def test_a_damaged_index_hinders_no_record(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "state" / "runs.db").write_bytes(b"no database" * 100)
+    with pytest.raises(DeclarationError, match="no run is called 'first'"):
+        read_run("first")
+    assert read_run(folder).results == RESULTS
     assert read_run(write(tmp_path / "second", RESULTS)).results == RESULTS
+    assert [one.name for one in RunIndex().runs()] == ["second"]
 
 
 def test_a_new_folder_is_no_other_run() -> None:

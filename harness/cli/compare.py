@@ -11,6 +11,7 @@ import typer
 from harness.cli.app import app
 from harness.record import compare as comparing
 from harness.record.differences import show_json, show_text
+from harness.record.flakes import with_history
 from harness.record.reading import read_run
 
 _LINES = 20
@@ -29,7 +30,7 @@ def compare(
     Status 0: nothing is worse. 1: something is. 2: guests were lost that answered before, or the
     runs cannot be compared.
     """
-    found = comparing.compare(read_run(before), read_run(after))
+    found = with_history(comparing.compare(read_run(before), read_run(after)))
     if as_json:
         typer.echo(json.dumps(show_json(found), indent=2))
     else:

@@ -11,6 +11,7 @@ import typer
 
 from harness.cli.app import app
 from harness.record.compare import compare
+from harness.record.flakes import with_history
 from harness.record.formats import FORMATS, choose_format, render
 from harness.record.reading import read_run
 from harness.whole import write_output
@@ -38,7 +39,7 @@ def report(
     """
     chosen = choose_format(format_, output)
     found = read_run(run)
-    comparison = compare(read_run(against), found) if against else None
+    comparison = with_history(compare(read_run(against), found)) if against else None
     text = render(chosen, found, comparison)
     for remark in found.remarks:
         print(f"trapgate: {found.name}: {remark}", file=sys.stderr)

@@ -51,11 +51,13 @@ class Change:
         difference: in which way.
         before: its result in the earlier run.
         after: its result in the later run.
+        known: what earlier runs say of it, empty where they were not asked.
     """
 
     difference: Difference
     before: Result | None
     after: Result | None
+    known: str = ""
 
     @property
     def result(self) -> Result:
@@ -121,10 +123,14 @@ def compare(before: Run, after: Run) -> Comparison:
     paired = [(old[key], new[key]) for key in new if key in old]
     pace = _pace(paired)
     changes = [*_paired_changes(paired, pace), *_lonely_changes(before, old, new, names)]
-    order = list(Difference)
-    changes.sort(key=lambda change: order.index(change.difference))
     same = len(paired) - sum(bool(change.before and change.after) for change in changes)
-    return Comparison(before, after, changes, same, pace)
+    return Comparison(before, after, in_order(changes), same, pace)
+
+
+def in_order(changes: Iterable[Change]) -> list[Change]:
+    """Return changes so that what calls for action comes first."""
+    order = {difference: at for at, difference in enumerate(Difference)}
+    return sorted(changes, key=lambda change: order[change.difference])
 
 
 def _configurations(run: Run) -> dict[str, Configuration]:

@@ -39,6 +39,11 @@ class Line:
         """What the first of the later results says of itself, may be empty."""
         return next((c.after.evidence.message for c in self.changes if c.after), "")
 
+    @property
+    def known(self) -> str:
+        """What earlier runs say of the first of them, may be empty."""
+        return next((change.known for change in self.changes if change.known), "")
+
     def __str__(self) -> str:
         """Return it in a line."""
         times = f", {_took(self.changes[0])}" if self.slower else ""
@@ -104,8 +109,7 @@ def _section(difference: Difference, lines: list[Line], most: int) -> Iterator[s
     yield difference.value
     for line in lines[:most]:
         yield f"  {line}"
-        if line.reason:
-            yield f"    {line.reason}"
+        yield from (f"    {said}" for said in (line.reason, line.known) if said)
     if len(lines) > most:
         yield f"  ... and {len(lines) - most} more: see --all"
 
@@ -121,6 +125,7 @@ def _plain(change: Change) -> dict[str, Any]:
         "kernel_after": change.after.configuration.version if change.after else None,
         "duration_before_s": change.before.duration_s if change.before else None,
         "duration_after_s": change.after.duration_s if change.after else None,
+        "known": change.known,
         "message": result.evidence.message,
         "reproduce": result.evidence.reproduce,
     }

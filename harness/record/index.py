@@ -3,31 +3,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from harness.errors import DeclarationError, HostError
+from harness.errors import DeclarationError
 from harness.places import state_dir
+from harness.record.database import Database
 from harness.record.run import FACTS, RunFacts
+from harness.record.scanning import find_facts, scan
+from harness.record.table import count, in_words
 from harness.suggest import nearest
 
-_PATIENCE_S = 20
-_TABLE = """
-CREATE TABLE IF NOT EXISTS runs (
-    folder TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    started TEXT NOT NULL,
-    ended TEXT NOT NULL,
-    state TEXT NOT NULL,
-    trapgate TEXT NOT NULL,
-    outcomes TEXT NOT NULL
-)
-"""
 _NOTE = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)"
+_KNOWN = "SELECT folder FROM runs"
 _LIST = "SELECT folder, started, state, outcomes FROM runs ORDER BY started, rowid"
 
 
@@ -54,10 +45,13 @@ class Noted:
 
 
 class RunIndex:
-    """The runs of this host, in a database of the state directory."""
+    """The runs of this host, in a database of the state directory.
+
+    Those whose folder is there, too, are known even when the database has been lost.
+    """
 
     def __init__(self) -> None:
-        self._path = state_dir() / "runs.db"
+        self._database = Database()
 
     def note(self, folder: Path, facts: RunFacts, outcomes: str = "") -> None:
         """Enter a run, or what has become of it.
@@ -70,9 +64,8 @@ class RunIndex:
         Raises:
             HostError: the index cannot be written.
         """
-        row = (facts.started, facts.ended, facts.state.value, facts.trapgate, outcomes)
-        with self._open() as database:
-            database.execute(_NOTE, (str(folder), folder.name, *row))
+        row = _row(folder, facts, outcomes)
+        self._database.use(lambda database: database.execute(_NOTE, row))
 
     def runs(self) -> list[Noted]:
         """Return the runs whose records are still there, oldest first.
@@ -80,8 +73,7 @@ class RunIndex:
         Raises:
             HostError: the index cannot be read.
         """
-        with self._open() as database:
-            rows = database.execute(_LIST).fetchall()
+        rows = self._database.use(_list_all)
         noted = (Noted(Path(folder), *others) for folder, *others in rows)
         return [one for one in noted if (one.folder / FACTS).is_file()]
 
@@ -101,19 +93,26 @@ class RunIndex:
             hint=nearest(name, known) or latest,
         )
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(self._path, timeout=_PATIENCE_S)) as database:
-                database.execute(_TABLE)
-                with database:
-                    yield database
-        except (OSError, sqlite3.Error) as error:
-            raise HostError(
-                f"{self._path}: the index of runs cannot be used: {error}",
-                hint="remove it: records are read by their folders without it",
-            ) from error
+
+def _list_all(database: sqlite3.Connection) -> list[tuple[str, ...]]:
+    known = {folder for (folder,) in database.execute(_KNOWN)}
+    database.executemany(_NOTE, _unknown(known))
+    return database.execute(_LIST).fetchall()
+
+
+def _unknown(known: Container[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the runs in the state directory that are not known."""
+    for path in sorted((state_dir() / "runs").resolve().glob(f"*/{FACTS}")):
+        folder = path.parent
+        facts = find_facts(folder) if str(folder) not in known else None
+        if facts:
+            outcomes = in_words(count(result for _, result in scan(folder)))
+            yield _row(folder, facts, outcomes)
+
+
+def _row(folder: Path, facts: RunFacts, outcomes: str) -> tuple[str, ...]:
+    known = (facts.started, facts.ended, facts.state.value, facts.trapgate)
+    return (str(folder), folder.name, *known, outcomes)
 
 
 def new_run_folder() -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from harness.errors import DeclarationError, HostError
+from harness.record.history import History
 from harness.record.index import RunIndex
 from harness.record.result import Result
 from harness.record.run import FACTS, RESULTS, RunFacts, State
@@ -90,3 +91,5 @@ class RunWriter:
         self._results.close()
         self.facts = self.facts.closed(state)
         write_facts(self.folder, self.facts, in_words(self._counts))
+        with contextlib.suppress(HostError):
+            History().remember(self.folder, self.facts.started)

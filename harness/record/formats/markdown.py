@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from harness.record.compare import Comparison, Difference
-from harness.record.differences import lines_of, summary
+from harness.record.differences import Line, lines_of, summary
 from harness.record.formats.text import legal
 from harness.record.reading import Run
 from harness.record.result import Result
@@ -65,10 +65,14 @@ def _changes(comparison: Comparison) -> Iterator[str]:
     for difference in Difference:
         lines = lines_of(comparison.of(difference))
         if lines:
-            shown = [f"- {_inline(str(line))}" for line in lines[:_CHANGES]]
+            shown = [f"- {_inline(_said(line))}" for line in lines[:_CHANGES]]
             more = len(lines) - _CHANGES
             shown += [f"- and {more} more"] if more > 0 else []
             yield "\n".join([f"**{difference.value}**", "", *shown])
+
+
+def _said(line: Line) -> str:
+    return f"{line} ({line.known})" if line.known else str(line)
 
 
 def _failures(results: list[Result]) -> Iterator[str]:
