@@ -22,6 +22,7 @@ MADE = {HERE / "build", HERE / "dist"}
 FACTS = {
     *("errors", "deadline", "version", "release", "arch", "places", "distribution"),
     *("suggest", "entry", "landscape", "wire", "cpu", "syscalls", "pointers", "toml", "whole"),
+    "scratch",
 }
 LAYERS = (
     FACTS,

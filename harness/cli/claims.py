@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from harness.errors import DeclarationError, HostError
 from harness.kernels import find_source
 from harness.kernels.catalogue import all_entries, default_specs
 from harness.places import data_dir
+from harness.scratch import scratch_folder
 
 _ASKED = (0, 1)
 """pytest's exit status when it could ask: all passed, or some failed."""
@@ -79,8 +79,8 @@ def _ask(kernels: Iterable[str], workers: int) -> list[Result]:
     """
     specs = [word for spec in kernels for word in ("--kernel", spec)]
     shared = ["-n", str(workers), "--dist", "loadgroup"] if workers else []
-    with tempfile.TemporaryDirectory(prefix="trapgate-claims-") as folder:
-        report = Path(folder, "junit.xml")
+    with scratch_folder("claims") as folder:
+        report = folder / "junit.xml"
         command = [sys.executable, "-m", "pytest", str(data_dir("scenarios")), "-m", "claim"]
         command += ["-q", "-rfE", "-p", "no:cacheprovider", "--junitxml", str(report)]
         done = subprocess.run([*command, *specs, *shared], stdout=sys.stderr, check=False)

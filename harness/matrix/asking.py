@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from harness.errors import DeclarationError, TrapgateError
@@ -12,6 +11,7 @@ from harness.matrix.choice import Matrix
 from harness.matrix.following import Watcher, follow, following
 from harness.matrix.session import COULD_ASK, NOTHING_BLAMED, NOTHING_CHOSEN, Session, start_session
 from harness.record.closing import close_abandoned, has_results
+from harness.scratch import scratch_folder
 
 
 def ask_here(matrix: Matrix, folder: Path, watcher: Watcher) -> None:
@@ -28,8 +28,8 @@ def ask_here(matrix: Matrix, folder: Path, watcher: Watcher) -> None:
     """
     made = not folder.exists()
     try:
-        with tempfile.TemporaryDirectory(prefix="trapgate-matrix-") as scratch:
-            plan, output = Path(scratch, "plan.json"), Path(scratch, "pytest.log")
+        with scratch_folder("matrix") as scratch:
+            plan, output = scratch / "plan.json", scratch / "pytest.log"
             arguments = matrix.session(plan, folder)
             with (
                 following(plan, folder, watcher) as follower,

@@ -7,16 +7,15 @@ Workers have the same harness installed, and import this.
 from __future__ import annotations
 
 import importlib
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from harness.errors import DeclarationError, HostError
 from harness.matrix.asking import ask_here
 from harness.matrix.choice import Matrix
 from harness.record.result import Result
+from harness.scratch import scratch_folder
 
 Message = dict[str, Any]
 Plain = dict[str, Any]
@@ -79,9 +78,9 @@ def ask_part(matrix: Matrix, topic: str) -> list[Plain]:
         return task is not None and task.state == "executing"
 
     dispatch = Dispatch(lambda message: worker.log_event(topic, message), is_wanted)
-    with tempfile.TemporaryDirectory(prefix="trapgate-part-") as scratch:
+    with scratch_folder("part") as scratch:
         try:
-            ask_here(replace(matrix, workers="1"), Path(scratch, "record"), dispatch)
+            ask_here(replace(matrix, workers="1"), scratch / "record", dispatch)
         except DeclarationError:
             return []
     dispatch.look()

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import enum
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from harness.errors import OutcomeKind, TrapgateError
 from harness.matrix.asking import ask_here
@@ -16,6 +14,7 @@ from harness.matrix.choice import Matrix
 from harness.matrix.lines import show_message
 from harness.matrix.progress import UNANSWERED, WRONG
 from harness.record.result import Result
+from harness.scratch import scratch_folder
 
 
 class Verdict(enum.IntEnum):
@@ -82,8 +81,8 @@ def ask_one(matrix: Matrix) -> Judgement:
     """Ask one kernel, and judge it; whatever keeps us from asking is a reason not to know."""
     gathering = _Gathering()
     try:
-        with tempfile.TemporaryDirectory(prefix="trapgate-step-") as scratch:
-            ask_here(matrix.checked(), Path(scratch, "record"), gathering)
+        with scratch_folder("step") as scratch:
+            ask_here(matrix.checked(), scratch / "record", gathering)
     except TrapgateError as error:
         return Judgement(Verdict.UNKNOWN, str(error))
     return judge(gathering.results)
