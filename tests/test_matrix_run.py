@@ -146,6 +146,7 @@ def guests_of(pid: int) -> list[int]:
 
 def hear_interruptions() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(
@@ -154,18 +155,20 @@ def hear_interruptions() -> None:
         ([signal.SIGINT], 130),
         ([signal.SIGINT, signal.SIGINT], 130),
         ([signal.SIGTERM], -signal.SIGTERM),
+        ([signal.SIGHUP], -signal.SIGHUP),
         ([signal.SIGKILL], -signal.SIGKILL),
     ],
 )
 def test_however_it_is_ended_nothing_is_left(
     signals: list[signal.Signals], status: int, tmp_path: Path
 ) -> None:
-    path, folder = tmp_path / "test_many.py", tmp_path / "run"
+    path, folder, temporary = (tmp_path / name for name in ("test_many.py", "run", "temporary"))
     path.write_text(MANY)
+    temporary.mkdir()
     options = (*PAIR, "--scenarios", str(path), "--run-dir", str(folder), "-n", "2")
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "matrix", *options],
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=hear_interruptions,  # noqa: PLW1509 - no thread of ours runs
@@ -178,7 +181,8 @@ def test_however_it_is_ended_nothing_is_left(
     eventually(lambda: not any(map(is_there, everyone)), 5)
     assert run.returncode == status
     left = read_run(folder)
-    cut = State.INTERRUPTED if status == 130 else State.RUNNING
-    assert left.facts.state is cut
+    killed = signals == [signal.SIGKILL]
+    assert left.facts.state is (State.RUNNING if killed else State.INTERRUPTED)
+    assert {path.name.split("-")[0] for path in temporary.iterdir()} <= {"pytest"}  # its own
     assert set(Counter(result.kind.word for result in left.results)) == {"pass"}
     assert len(left.results) < 4000

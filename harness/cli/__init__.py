@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from harness.cli.commands import find_quick, run_by_typer
+from harness.cli.ending import endings_heard
 from harness.cli.quick import NotPlainError, read_line
 from harness.errors import TrapgateError
 
@@ -20,7 +21,8 @@ def main() -> None:
     _fill_standard_files()
     try:
         if not _run_quickly(line):
-            run_by_typer(line)
+            with endings_heard():
+                run_by_typer(line)
     except TrapgateError as error:
         print(f"trapgate: {error}", file=sys.stderr)
         sys.exit(error.kind.value.exit_status)

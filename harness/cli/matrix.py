@@ -113,7 +113,7 @@ def matrix(  # noqa: PLR0913 - one parameter an option
 def _run(wanted: Matrix, folder: Path, scheduler: str) -> int:
     """Ask, show how it goes, and return the exit status."""
     progress = Progress(wanted.names())
-    status = None
+    interrupted = True
     try:
         if not scheduler:
             _fetch(wanted)
@@ -122,11 +122,12 @@ def _run(wanted: Matrix, folder: Path, scheduler: str) -> int:
                 ask_cluster(wanted, scheduler, folder, watcher, sys.argv)
             else:
                 ask_here(wanted, folder, watcher)
+        interrupted = False
     except KeyboardInterrupt:
-        status = 128 + signal.SIGINT
+        return 128 + signal.SIGINT
     finally:
-        _conclude(progress, folder, interrupted=status is not None)
-    return status or _status(progress)
+        _conclude(progress, folder, interrupted=interrupted)
+    return _status(progress)
 
 
 def _fetch(wanted: Matrix) -> None:
