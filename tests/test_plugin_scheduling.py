@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from live import CHECKOUT, I386, X86_64
 
+from harness.record import read_run
+
 SCENARIOS = """
 import pytest
 
@@ -24,6 +26,29 @@ import pytest
 
 @pytest.mark.parametrize("number", range(20))
 def test_b(number):
+    pass
+"""
+DEADLY = """
+import os
+import pytest
+
+@pytest.fixture
+def deadly():
+    os._exit(3)
+
+def test_before(guest):
+    pass
+
+def test_that_ends_its_worker(guest):
+    os._exit(3)
+
+def test_between(guest):
+    pass
+
+def test_that_ends_it_before_it_begins(guest, deadly):
+    pass
+
+def test_after(guest):
     pass
 """
 RAN = "[gw"
@@ -82,3 +107,37 @@ def test_the_users_own_choice_of_a_scheduler_wins(folder: Path) -> None:
     ran = run(folder, "--kernel", I386, "--kernel", X86_64, "-n", "2", "--dist", "loadfile")
     for tests in ran.values():
         assert len({test.partition("::")[0] for test in tests}) == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_a_worker_has_died_of_is_said_once_and_not_tried_again(
+    workers: str, tmp_path: Path
+) -> None:
+    (tmp_path / "test_deadly.py").write_text(DEADLY)
+    (tmp_path / "test_other.py").write_text(ORDINARY)
+    options = ["--kernel", X86_64, "-n", workers, "--run-dir", "record"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *options],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 failed, 23 passed" in done.stdout, done.stdout
+    assert done.stdout.count("replacing crashed worker") == 2
+    lines = (tmp_path / "record" / "results.jsonl").read_text().splitlines()
+    assert len(lines) == 5
+    ended = {
+        one.question.partition("::test_")[2]: one for one in read_run(tmp_path / "record").results
+    }
+    assert {name: one.kind.word for name, one in ended.items()} == {
+        "before": "pass",
+        "that_ends_its_worker": "infrastructure",
+        "between": "pass",
+        "that_ends_it_before_it_begins": "infrastructure",
+        "after": "pass",
+    }
+    died = ended["that_ends_it_before_it_begins"]
+    assert died.configuration == ended["before"].configuration
+    assert "crashed while running" in died.evidence.message

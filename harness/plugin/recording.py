@@ -18,7 +18,7 @@ from harness.agent.guest import Guest
 from harness.errors import OutcomeKind
 from harness.plugin.configuration import Configuration
 from harness.plugin.evidence import Comparison, find_evidence
-from harness.plugin.options import supply_of
+from harness.plugin.options import configurations, supply_of
 from harness.plugin.outcomes import find_kind
 from harness.plugin.subject import inputs_of, subject_of
 from harness.record import Configuration as Subject
@@ -57,7 +57,7 @@ def register(config: pytest.Config) -> None:
     """Have this session's results written down, if they are to be, and in this process."""
     folder = _folder_of(config)
     if folder:
-        config.pluginmanager.register(Recorder(folder), "trapgate-recorder")
+        config.pluginmanager.register(Recorder(config, folder), "trapgate-recorder")
 
 
 def _folder_of(config: pytest.Config) -> Path | None:
@@ -124,10 +124,12 @@ class Recorder:
     """Writes results down as their tests end; the folder is made for the first one.
 
     Args:
+        config: the session's.
         folder: where the record goes.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, config: pytest.Config, folder: Path) -> None:
+        self._config = config
         self._folder = folder
         self._facts = this_run(sys.argv)
         self._writer: RunWriter | None = None
@@ -143,6 +145,7 @@ class Recorder:
         del self._pieces[report.nodeid]
         if report.when != "teardown":  # its worker has died: xdist's word for that is "???"
             pieces.evidence = Evidence(message=report.longreprtext.rpartition("\n")[2])
+            pieces.subject = pieces.subject or self._subject_in(report.nodeid)
         kind = find_kind(report) or OutcomeKind.INFRASTRUCTURE
         if pieces.subject:
             self._add(report.nodeid, pieces, pieces.subject, kind)
@@ -161,6 +164,12 @@ class Recorder:
         stopped = self._cut_short or session.shouldfail or session.shouldstop
         if self._writer:
             self._writer.close(State.INTERRUPTED if stopped else State.FINISHED)
+
+    def _subject_in(self, nodeid: str) -> Subject | None:
+        """Return who was to be asked, as far as a test's identifier says it."""
+        known = (one for one in configurations(self._config) if one.named_in(nodeid))
+        named = max(known, key=lambda one: len(one.id), default=None)
+        return _subject(self._config, named) if named else None
 
     def _add(self, test: str, pieces: _Pieces, subject: Subject, kind: OutcomeKind) -> None:
         self._writer = self._writer or RunWriter(self._folder, self._facts)

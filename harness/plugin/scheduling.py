@@ -54,10 +54,22 @@ class ByConfiguration(LoadScopeScheduling):
         super()._assign_work_unit(node)
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Have a lost worker's work done by others."""
+        """Have a lost worker's work done by others, but not the test that it died of.
+
+        Returns:
+            That test; None when the worker had nothing to do any more.
+        """
         self._owned.pop(node, None)
         self._forget_done(node)
-        return super().remove_node(node)
+        work = self.assigned_work.pop(node)
+        unit: dict[str, bool] = next(iter(work.values()), {})
+        died_of = next((nodeid for nodeid, done in unit.items() if not done), None)
+        if died_of:
+            unit[died_of] = True
+        self.workqueue.update({s: unit for s, unit in work.items() if not all(unit.values())})
+        for other in self.assigned_work if died_of else ():
+            self._reschedule(other)
+        return died_of
 
     def _next_scope(self, node: WorkerController) -> str:
         own = self._owned.get(node)
