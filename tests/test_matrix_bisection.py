@@ -27,6 +27,12 @@ def test_there_is_no_mseal(guest):
 
 def test_nobody_is_asked(guest):
     pytest.skip("not today")
+
+def test_with_an_error(guest):
+    assert guest.call(SYSCALL, 462).value == nothing_of_that_name
+
+def test_said_to_fail(guest):
+    pytest.fail("it does")
 """
 MAKEFILE = """
 olddefconfig: ;
@@ -119,6 +125,9 @@ def question(tmp_path: Path) -> str:
         (("--kernel", "6.1/x86_64", "-k", "mseal"), 0, "good: 1 pass"),
         (("--kernel", "6.12/x86_64", "-k", "mseal"), 1, "bad: 1 fail; "),
         (("--kernel", "6.1/x86_64", "-k", "nobody"), 125, "cannot tell: 1 skip"),
+        (("--kernel", "6.1/x86_64", "-k", "error"), 125, "1 fail; a NameError in the scenario "),
+        (("--kernel", "6.12/x86_64", "-k", "error or mseal"), 1, "bad: 2 fail; "),
+        (("--kernel", "6.1/x86_64", "-k", "said_to"), 1, "bad: 1 fail; "),
         (("--kernel", "6.1/x86_64", "-k", "nonesuch"), 125, "cannot tell: no test is like"),
         (("--kernel", "6.1/x86_64", "-k", "mseal and"), 125, "cannot tell: 6.1/x86_64 could not"),
         (("--kernel", "6.1/none", "-k", "mseal"), 125, "cannot tell: no kernel is called"),

@@ -63,15 +63,21 @@ class _Gathering:
 def judge(results: Iterable[Result]) -> Judgement:
     """Say what results tell of their kernel.
 
-    One wrong answer makes it bad. Else, what got no answer makes it unknown, and so does not
-    having asked: skips, and known errors, which are not provoked.
+    One wrong answer makes it bad. Else, what got no answer makes it unknown: a guest that was lost,
+    a scenario with an error of its own. So does not having asked: skips, and known errors, which
+    are not provoked.
     """
     found = list(results)
     kinds = Counter(result.kind for result in found)
     reason = ", ".join(f"{kinds[kind]} {kind.word}" for kind in OutcomeKind if kinds[kind])
-    if any(kinds[kind] for kind in WRONG):
-        wrong = next(result for result in found if result.kind in WRONG)
+    failed = [result for result in found if result.kind in WRONG]
+    raised = next((result for result in failed if result.evidence.raised), None)
+    wrong = next((result for result in failed if not result.evidence.raised), None)
+    if wrong:
         return Judgement(Verdict.BAD, f"{reason}; {show_message(wrong)}")
+    if raised:
+        said = f"a {raised.evidence.raised} in the scenario {show_message(raised)}"
+        return Judgement(Verdict.UNKNOWN, f"{reason}; {said}")
     if any(kinds[kind] for kind in UNANSWERED) or not kinds[OutcomeKind.PASS]:
         return Judgement(Verdict.UNKNOWN, reason or "nothing was asked")
     return Judgement(Verdict.GOOD, reason)

@@ -21,6 +21,8 @@ Comparison = tuple[str, object, object]
 _LONGEST = 12_000
 _VALUE = 1_000
 _STATEMENTS = 20
+_SAY_WHY = (AssertionError, TrapgateError, pytest.fail.Exception)
+"""What a scenario ends in that did not get the answer that it expected."""
 
 
 def find_evidence(
@@ -47,6 +49,7 @@ def find_evidence(
         "console": error.evidence if isinstance(error, TrapgateError) else "",
         "log": _section(report, "kernel log"),
         "reproduce": _section(report, "reproduce"),
+        "raised": "" if isinstance(error, _SAY_WHY) else type(error).__name__,
     }
     return Evidence(**{name: clean(text) for name, text in pieces.items()})
 

@@ -74,6 +74,8 @@ class Evidence:
         console: the console's last lines, or the registers of a silent guest.
         log: what the kernel has logged meanwhile.
         reproduce: the command that asks again.
+        raised: the name of the Python error that a scenario ended in, where that says no wrong
+            answer was seen.
     """
 
     message: str = ""
@@ -86,6 +88,7 @@ class Evidence:
     console: str = ""
     log: str = ""
     reproduce: str = ""
+    raised: str = ""
 
 
 NO_EVIDENCE = Evidence()
