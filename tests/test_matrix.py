@@ -124,6 +124,12 @@ def test_lines_say_failures_and_what_is_done() -> None:
     ]
 
 
+def test_one_thing_is_not_called_many() -> None:
+    said = io.StringIO()
+    Lines(Progress(list(PAIR)), said).plan({"6.1/i386": 1})
+    assert said.getvalue() == "1 test of 1 configuration\n"
+
+
 def test_the_table_has_a_row_a_configuration_and_leaves_out_what_is_done() -> None:
     progress = Progress(list(PAIR))
     progress.plan({"6.1/i386": 1, "6.1/x86_64": 7})

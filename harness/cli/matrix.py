@@ -24,7 +24,7 @@ from harness.matrix.following import Watcher
 from harness.matrix.github import append_summary, is_there, show_annotations
 from harness.matrix.lines import Lines
 from harness.matrix.live import live_table
-from harness.matrix.progress import Progress, show_counts
+from harness.matrix.progress import Progress, numbered, show_counts
 from harness.record import new_run_folder, read_run
 from harness.record.closing import has_results
 from harness.record.writer import check_folder
@@ -155,8 +155,9 @@ def _conclude(progress: Progress, folder: Path, *, interrupted: bool) -> None:
     for line in show_annotations(results) if is_there() else ():
         print(line)
     total = progress.total
-    asked = f"interrupted, {total.done} of {total.tests}" if interrupted else f"{total.done}"
-    print(f"{asked} tests: {', '.join(show_counts(total))}")
+    asked = f"interrupted, {total.done} of " if interrupted else ""
+    tests = numbered(total.tests if interrupted else total.done, "test")
+    print(f"{asked}{tests}: {', '.join(show_counts(total))}")
     print(f"record: {folder}")
 
 

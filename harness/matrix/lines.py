@@ -8,7 +8,15 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-from harness.matrix.progress import UNANSWERED, WRONG, Progress, Row, show_counts, show_time
+from harness.matrix.progress import (
+    UNANSWERED,
+    WRONG,
+    Progress,
+    Row,
+    numbered,
+    show_counts,
+    show_time,
+)
 from harness.record.result import Result
 
 _EVERY_S = 30.0
@@ -54,7 +62,8 @@ class Lines:
         self._progress.plan(tests)
         total = self._progress.total
         if total.tests != before:
-            self._say(f"{total.tests} tests of {len(self._progress.rows)} configurations")
+            asked = numbered(len(self._progress.rows), "configuration")
+            self._say(f"{numbered(total.tests, 'test')} of {asked}")
 
     def note(self, result: Result) -> None:
         """Say of a result what is worth a line."""

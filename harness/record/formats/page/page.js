@@ -114,7 +114,8 @@
       ? row[GROUP] === chosen[0] && columnOf(row) === chosen[1] : data.wrong[row[KIND]]));
     waiting = rows.sort((a, b) => a[KIND] - b[KIND]);
     const where = chosen ? `${data.groups[chosen[0]]} on ${data.columns[chosen[1]]}` : "whatever went wrong";
-    scope.textContent = `${where}: ${waiting.length} of ${filtered.length} results`;
+    const results = filtered.length === 1 ? "result" : "results";
+    scope.textContent = `${where}: ${waiting.length} of ${filtered.length} ${results}`;
     list.replaceChildren();
     showMore();
   }
