@@ -10,6 +10,7 @@ from harness.entry import SYSCALL32, SYSENTER, EntryPath
 
 _SEP = 1 << 11
 _LONG_MODE = 1 << 29
+_TCG = b"TCGTCGTCGTCG"
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,28 @@ class Cpu:
         vendor: the twelve letters of leaf 0, "GenuineIntel" or "AuthenticAMD".
         sep: whether SYSENTER is there (leaf 1, edx bit 11).
         long_mode: whether 64-bit mode, and with it SYSCALL, is there (leaf 0x80000001, edx bit 29).
+        by_tcg: whether QEMU's TCG emulates it and says so, as it does when nobody forbids it
+            (leaf 0x40000000; target/i386/cpu.c cpu_x86_cpuid, QEMU 7.2).
     """
 
     vendor: str
     sep: bool
     long_mode: bool
+    by_tcg: bool = False
 
     @classmethod
-    def of(cls, vendor: bytes, features_edx: int, extended_edx: int) -> Cpu:
-        """Read what CPUID gave: the vendor's bytes in order ebx, edx, ecx, and two edx."""
+    def of(cls, vendor: bytes, features_edx: int, extended_edx: int, hypervisor: bytes) -> Cpu:
+        """Read what CPUID gave.
+
+        Args:
+            vendor: leaf 0's ebx, edx and ecx.
+            features_edx: leaf 1's.
+            extended_edx: leaf 0x80000001's.
+            hypervisor: leaf 0x40000000's ebx, ecx and edx.
+        """
         name = vendor.decode("ascii", errors="replace")
-        return cls(name, bool(features_edx & _SEP), bool(extended_edx & _LONG_MODE))
+        sep, long_mode = bool(features_edx & _SEP), bool(extended_edx & _LONG_MODE)
+        return cls(name, sep, long_mode, hypervisor == _TCG)
 
     @property
     def is_intel(self) -> bool:

@@ -27,6 +27,7 @@ struct about {
 	u32 cpuid_vendor[4]; /* leaf 0 */
 	u32 cpuid_features[4]; /* leaf 1 */
 	u32 cpuid_extended[4]; /* leaf 0x80000001 */
+	u32 cpuid_hypervisor[4]; /* leaf 0x40000000 */
 };
 
 extern u64 before[REGISTER_SLOTS];

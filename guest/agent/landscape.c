@@ -64,4 +64,5 @@ void describe(const uptr *stack)
 	cpuid(0, about->cpuid_vendor);
 	cpuid(1, about->cpuid_features);
 	cpuid(0x80000001, about->cpuid_extended);
+	cpuid(0x40000000, about->cpuid_hypervisor);
 }

@@ -24,7 +24,7 @@ AT_RANDOM = 25
 _REGISTERS = struct.Struct(f"<{REGISTER_SLOTS}Q")
 _AUXV = struct.Struct("<128Q")
 _LANDED = struct.Struct("<8Q")
-_CPUID = struct.Struct("<12I")
+_CPUID = struct.Struct("<16I")
 
 ABOUT_BYTES = _REGISTERS.size + _AUXV.size + _LANDED.size + _CPUID.size
 """How much of region `about` is to be read."""
@@ -70,6 +70,6 @@ def decode_about(record: bytes, abi: Abi) -> About:
         registers={name: places[place] for place, name in register_names(abi).items()},
         auxv=dict(zip(pairs[::2], pairs[1::2], strict=True)),
         landed=dict(zip((path.name for path in entry_paths_of(abi)), landed, strict=False)),
-        cpu=Cpu.of(vendor, cpuid[7], cpuid[11]),
+        cpu=Cpu.of(vendor, cpuid[7], cpuid[11], struct.pack("<III", *cpuid[13:])),
         features_edx=cpuid[7],
     )
