@@ -102,6 +102,11 @@ class SshReach:
     def _client(self) -> paramiko.SSHClient:
         return self._open.enter_context(connect(self._place, accept_new=self._accept_new))
 
+    @cached_property
+    def _files(self) -> paramiko.SFTPClient:
+        """The files there, by a channel that stays open: with the last one Dropbear 2022 leaves."""
+        return self._open.enter_context(self._client.open_sftp())
+
     def look(self) -> HostFacts:
         """Return what the host says of itself.
 
@@ -109,12 +114,13 @@ class SshReach:
             HostError: it cannot be reached, or does not say it.
         """
         with self._translated():
+            files = self._files
             _, output, _ = self._client.exec_command(_FACTS, timeout=_COMMAND_S)
             said = output.read().decode(errors="replace")
             words = said.split()
             if len(words) != 3:  # noqa: PLR2004
                 raise HostError(f"{self.spec}: expected system, release and machine, got {said!r}")
-            with self._client.open_sftp() as files, files.open(_CPUINFO) as cpuinfo:
+            with files.open(_CPUINFO) as cpuinfo:
                 model = read_model(cpuinfo.read(_CHUNK).decode(errors="replace"))
         system, release, machine = words
         return HostFacts(system, release, machine, model)
@@ -127,7 +133,8 @@ class SshReach:
             HostError: they cannot be copied or started.
             GuestLost: the connection broke.
         """
-        with self._translated(), self._client.open_sftp() as files:
+        with self._translated():
+            files = self._files
             room = f"{self._place.folder}/{FOLDER_PREFIX}{secrets.token_hex(8)}"
             try:
                 self._bring(files, room, programs)
@@ -153,17 +160,26 @@ class SshReach:
                     file.write(content)
                 files.chmod(f"{room}/{name}", 0o755)
         except OSError as error:
+            self._transport()
             said = f"{self.spec}: cannot write to {room}: {error.strerror or error}"
             raise HostError(said, hint="another folder goes behind the host's name") from error
 
     def _begin(self, room: str) -> paramiko.Channel:
-        transport = self._client.get_transport()
-        if not transport:
-            raise GuestLost(f"{self.spec} was lost")
-        channel = transport.open_session(timeout=_COMMAND_S)
+        channel = self._transport().open_session(timeout=_COMMAND_S)
         channel.set_combine_stderr(False)
         channel.exec_command(f"{room}/{AGENT} {room}")
         return channel
+
+    def _transport(self) -> paramiko.Transport:
+        """Return the connection.
+
+        Raises:
+            GuestLost: there is none any more.
+        """
+        transport = self._client.get_transport()
+        if not (transport and transport.is_active()):
+            raise GuestLost(f"{self.spec} was lost")
+        return transport
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
