@@ -14,13 +14,13 @@ from harness.cli.app import app
 from harness.cli.machine import MachineChoice, takes_machine
 from harness.cli.replay import default_spec, with_header
 from harness.errors import DeclarationError, OutcomeKind
-from harness.machine.plan import DEFAULT_MEMORY_MIB
 from harness.repro.archive import KERNEL, SUFFIX, write_archive
 from harness.repro.bundle import make_bundle
 from harness.repro.opening import open_program
 from harness.repro.result import run_script
+from harness.script.header import header_of
 from harness.script.replay import check_names
-from harness.script.statements import Header, Script
+from harness.script.statements import Script
 from harness.target.spring import start_guest
 
 _File = Annotated[Path, typer.Argument(metavar="FAILURE", help="The script of a failure.")]
@@ -62,8 +62,4 @@ def bundle(
 
 def _with_machine(script: Script, choice: MachineChoice) -> Script:
     """Return a script whose header says in which machine it is run."""
-    options = choice.options
-    accelerator = "" if options.accelerator == "auto" else options.accelerator
-    memory = 0 if options.memory_mib == DEFAULT_MEMORY_MIB else options.memory_mib
-    header = Header(choice.spec, options.cpu, options.append, accelerator, memory)
-    return replace(script, header=header)
+    return replace(script, header=header_of(choice.spec, choice.options))

@@ -13,9 +13,8 @@ from harness.cli.machine import MachineChoice, takes_machine
 from harness.cli.terminal import kept_terminal
 from harness.errors import TrapgateError
 from harness.kernels.catalogue import default_specs
-from harness.machine.plan import DEFAULT_MEMORY_MIB
 from harness.repro.session import Session
-from harness.script.statements import Header
+from harness.script.header import header_of
 
 _WRONG = 1
 
@@ -39,21 +38,12 @@ def shell(*, machine: MachineChoice) -> None:
         machine.open_target(default_specs()[0]) as target,
         Session(target.start) as session,
     ):
-        dialogue = Dialogue(session, _header(machine, target.spec))
+        header = header_of(target.spec if machine.boots else "", machine.options)
+        dialogue = Dialogue(session, header)
         if interactive:
             _converse(dialogue, session)
         else:
             _carry_out(dialogue)
-
-
-def _header(machine: MachineChoice, spec: str) -> Header:
-    """Return the machine, as far as it is not the usual one."""
-    options = machine.options
-    usual = options.memory_mib == DEFAULT_MEMORY_MIB
-    accelerator = "" if options.accelerator == "auto" else options.accelerator
-    return Header(
-        spec, options.cpu, options.append, accelerator, 0 if usual else options.memory_mib
-    )
 
 
 def _converse(dialogue: Dialogue, session: Session) -> None:

@@ -13,9 +13,9 @@ import pytest
 from harness.agent.guest import Guest
 from harness.errors import TrapgateError
 from harness.kernels import KernelSource
-from harness.machine.plan import DEFAULT_MEMORY_MIB
 from harness.places import state_dir
 from harness.plugin.configuration import Configuration
+from harness.script.header import header_of
 from harness.script.lifting import lift
 from harness.script.statements import CallStatement, Header, Script
 from harness.script.writing import write_command, write_script
@@ -74,14 +74,7 @@ def _header(item: pytest.Item) -> Header:
     configuration = _configuration(item)
     if not isinstance(configuration.source, KernelSource):
         return Header()
-    options = configuration.options
-    return Header(
-        _lasting(configuration.source),
-        options.cpu,
-        options.append,
-        "" if options.accelerator == "auto" else options.accelerator,
-        0 if options.memory_mib == DEFAULT_MEMORY_MIB else options.memory_mib,
-    )
+    return header_of(_lasting(configuration.source), configuration.options)
 
 
 def _configuration(item: pytest.Item) -> Configuration:
