@@ -123,6 +123,31 @@ def test_a_kernel_that_is_a_text_is_refused(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_saved_call_is_a_script_that_says_the_same(tmp_path: Path) -> None:
+    script = tmp_path / "it.trap"
+    machine = (*FAST, "--kernel", I386, "--kernel-append", "audit=0", "--save", str(script))
+    asked = ("--entry", "int80", "--register", "ebp=@edge", "write", "-1", 'str:a "b"', "4")
+    said = trapgate("call", *machine, *asked)
+    header, call = script.read_text().split("\n\n")
+    assert header == f"kernel {I386}\naccel tcg\nappend audit=0"
+    assert call == 'int80 write -1 "a \\"b\\"" 4 ebp=@edge\n'
+    again = trapgate("replay", str(script))
+    assert said.stdout.splitlines()[0] == again.stdout.splitlines()[1].strip() != ""
+
+
+def test_a_call_to_a_host_is_saved_without_a_kernel(tmp_path: Path) -> None:
+    script = tmp_path / "it.trap"
+    assert trapgate("call", "--target", "local", "--save", str(script), "getpid").returncode == 0
+    assert script.read_text() == "syscall getpid\n"
+
+
+def test_what_cannot_be_saved_is_not_asked(tmp_path: Path) -> None:
+    done = trapgate("call", *FAST, "--save", str(tmp_path / "no" / "it.trap"), "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "the script cannot be written" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 from harness.agent.calls import Call, Outcome
@@ -18,6 +19,7 @@ from harness.errors import DeclarationError, KernelSplat
 from harness.kernels.catalogue import default_specs, find_entry
 from harness.machine.console import read_trouble
 from harness.script.notation import parse_argument, parse_call, parse_registers
+from harness.script.statements import CallStatement, Script
 from harness.syscalls import read_table
 from harness.target.target import Target
 
@@ -39,6 +41,10 @@ _Registers = Annotated[
 _Timeout = Annotated[
     float | None, Option("--timeout", metavar="S", help="How long the call may take.")
 ]
+_Save = Annotated[
+    Path | None,
+    Option("--save", metavar="FILE", help="Keep the call as a script, for replay, bundle and gdb."),
+]
 _Json = Annotated[bool, Option("--json", help="Print JSON.")]
 
 
@@ -51,6 +57,7 @@ def call(  # noqa: PLR0913 - one parameter an option
     entry: _Entry = "",
     register: _Registers = None,
     timeout: _Timeout = None,
+    save: _Save = None,
     as_json: _Json = False,
 ) -> None:
     """Make one call in a guest or on a host, and show what it did.
@@ -68,11 +75,24 @@ def call(  # noqa: PLR0913 - one parameter an option
         values = [parse_argument(text, path.abi) for text in arguments or ()]
         registers = parse_registers(register or (), path.abi)
         _check_names(path, target, code, registers)
+        if save:
+            given = tuple(values), tuple(registers.items())
+            asked = CallStatement(path, code, *given, timeout_s=timeout)
+            _save_script(save, machine, target, asked)
         with target.start() as guest:
             check_possible(guest, path)
             outcome = guest.call(path, code, *values, timeout_s=timeout, **registers)
             print(_shown(outcome, guest, as_json=as_json), flush=True)
             check_log(guest)
+
+
+def _save_script(file: Path, machine: MachineChoice, target: Target, call: CallStatement) -> None:
+    from harness.script.header import header_of  # noqa: PLC0415 - few have use for it
+    from harness.script.writing import write_script  # noqa: PLC0415
+    from harness.whole import write_output  # noqa: PLC0415
+
+    header = header_of(target.spec if machine.boots else "", machine.options)
+    write_output(file, write_script(Script(header, (call,))), "script")
 
 
 def check_log(guest: Guest) -> None:

@@ -25,6 +25,7 @@ _READERS: dict[object, Callable[[str], object]] = {
     float: lambda text: float(_plain(_DECIMAL, text)),
     float | None: lambda text: float(_plain(_DECIMAL, text)),
     Path: Path,
+    Path | None: Path,
 }
 _LISTS = list[str] | None
 
