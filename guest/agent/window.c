@@ -98,18 +98,24 @@ int is_window_empty_unlooked(void)
 	return !waiting_bytes();
 }
 
-/* A request follows an answer at once, or after the host has thought: what waits in short naps
- * leaves the host a processor to think with. */
-static void pause_for(u64 waited)
+/*
+ * A request follows an answer at once, or after the host has thought: what waits in short naps
+ * leaves the host a processor to think with. Where timers are coarse, a nap would take a tick.
+ */
+static void pause_after(u64 waited)
 {
+	static u32 long_naps; /* in a row */
 	const struct {
 		long s, ns;
 	} nap = { 0, WINDOW_NAP_NS };
+	u64 begin = ticks();
 
-	if (waited < WINDOW_TICKS / 16)
+	if (long_naps > 2 || waited < WINDOW_TICKS / 16) {
 		sys0(NR_sched_yield);
-	else
-		sys2(NR_nanosleep, &nap, NULL);
+		return;
+	}
+	sys2(NR_nanosleep, &nap, NULL);
+	long_naps = ticks() - begin > WINDOW_TICKS ? long_naps + 1 : 0;
 }
 
 /* Look for a while; whoever finds nothing has said so before the last look, and may sleep. */
@@ -120,6 +126,6 @@ int is_window_empty_after_looking(void)
 
 	words[AGENT_LOOKS] = 1;
 	for (; !waiting_bytes() && waited < WINDOW_TICKS; waited = ticks() - begin)
-		pause_for(waited);
+		pause_after(waited);
 	return !waiting_bytes() && is_window_empty_unlooked();
 }

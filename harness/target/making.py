@@ -157,7 +157,7 @@ def save_quietly(guest: Guest, machine: Machine, devices: Path) -> None:
         if machine.process.window.is_looked_into or not left:
             save_devices(machine.process)
             saved = read_saved_devices(devices.read_bytes())
-            if not left or not saved or (saved.lean and not saved.halted):
+            if not left or not saved or saved.lean:
                 return
             forget_devices(machine.process)
         machine.process.ask("cont")
