@@ -83,12 +83,15 @@ def attach(
     configuration = getattr(getattr(item, "callspec", None), "params", {}).get("configuration")
     if not item.config.getoption("--run-dir") or not isinstance(configuration, Configuration):
         return
-    subject = _subject(item.config, configuration)
-    carried: dict[str, Any] = {"configuration": as_json(subject)}
-    carried["inputs"] = inputs_of(item.path, subject)
+    carried: dict[str, Any] = {}
+    if call.when == "setup":
+        subject = _subject(item.config, configuration)
+        carried["configuration"] = as_json(subject)
+        carried["inputs"] = inputs_of(item.path, subject)
     if not report.passed:
         carried["evidence"] = as_json(find_evidence(report, call, guest, compared))
-    vars(report)[_CARRIED] = carried
+    if carried:
+        vars(report)[_CARRIED] = carried
 
 
 def _subject(config: pytest.Config, configuration: Configuration) -> Subject:
@@ -109,12 +112,12 @@ class _Pieces:
     evidence: Evidence = NO_EVIDENCE
 
     def take(self, report: pytest.TestReport) -> None:
-        carried = getattr(report, _CARRIED, None)
-        if carried:
+        carried = vars(report).pop(_CARRIED, {})  # the terminal's reporter keeps every report
+        if "configuration" in carried:
             self.subject = Subject(**carried["configuration"])
             self.inputs = carried["inputs"]
             self.entry = str(dict(report.user_properties).get("entry", ""))
-        if carried and "evidence" in carried:
+        if "evidence" in carried:
             self.evidence = Evidence(**carried["evidence"])
         if report.when == "call":
             self.duration_s = report.duration
