@@ -9,6 +9,7 @@ configuration: they may share a guest. Their order is kept.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import pytest
 from xdist.remote import Producer
@@ -40,6 +41,12 @@ class ByConfiguration(LoadScopeScheduling):
         super().__init__(config, log)
         self._groups = groups_of(config)
         self._owned: dict[WorkerController, str] = {}
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Take what a worker has collected, so that a test's place in it is found at once."""
+        super().add_node_collection(node, collection)
+        if node in self.registered_collections:
+            self.registered_collections[node] = _Places(self.registered_collections[node])
 
     def _split_scope(self, nodeid: str) -> str:
         """Return what a test travels with, its configuration first; one of nobody's goes alone."""
@@ -91,6 +98,18 @@ class ByConfiguration(LoadScopeScheduling):
         """Drop finished work, which xdist would count again after each test."""
         work = self.assigned_work.get(node, {})
         self.assigned_work[node] = {s: unit for s, unit in work.items() if not all(unit.values())}
+
+
+class _Places(list[str]):
+    """A collection whose `index` does not look at every test: xdist asks it for each one."""
+
+    def __init__(self, collection: Iterable[str]) -> None:
+        super().__init__(collection)
+        self._places = {nodeid: place for place, nodeid in enumerate(self)}
+
+    def index(self, nodeid: str, *_: object) -> int:
+        """Return a test's place."""
+        return self._places[nodeid]
 
 
 def _group_in(scope: str) -> str:
