@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -67,9 +68,13 @@ class Configuration:
     @property
     def plain(self) -> Configuration:
         """The same without what a scenario changes."""
-        return replace(self, variation=PLAIN)
+        return self.with_variation(PLAIN)
 
-    @property
+    def with_variation(self, variation: Variation) -> Configuration:
+        """Return the same with what a scenario changes about it."""
+        return self if variation == self.variation else replace(self, variation=variation)
+
+    @functools.cached_property
     def id(self) -> str:
         """A short name for test identifiers and for xdist's groups."""
         return "-".join(filter(None, (self.source.id, self.options.cpu, self.variation.append)))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -40,11 +39,10 @@ def parametrize(metafunc: pytest.Metafunc, configurations: Iterable[Configuratio
     names = [name for name in _AXES if name in metafunc.fixturenames]
     rows = [
         pytest.param(
-            *(value for _, value in row),
-            id="-".join(text for text, _ in row),
-            marks=pytest.mark.xdist_group(configuration.id),
+            *(value for _, value in row), id="-".join(text for text, _ in row), marks=group
         )
         for configuration in _varied(metafunc.definition, configurations)
+        for group in (pytest.mark.xdist_group(configuration.id),)
         for row in _rows(metafunc.definition, configuration, names)
     ]
     metafunc.parametrize(names, rows, scope="session")
@@ -56,7 +54,7 @@ def _varied(
     """Yield every configuration in each of the machines that a scenario wants, once."""
     variations = [_variation(mark) for mark in definition.iter_markers("machine")] or [PLAIN]
     varied = (
-        replace(configuration, variation=variation)
+        configuration.with_variation(variation)
         for configuration in configurations
         for variation in reversed(variations)
         if variation.arch in ("", configuration.source.arch.name)
