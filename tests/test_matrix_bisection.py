@@ -165,6 +165,12 @@ def test_only_a_source_tree_is_built(tmp_path: Path) -> None:
     (tmp_path / "Makefile").touch()
     (tmp_path / "Kbuild").touch()
     assert usual_build(str(tmp_path)).endswith("olddefconfig bzImage")
+    built = tmp_path / "built"
+    built.mkdir()
+    (built / "Makefile").touch()
+    assert not usual_build(str(built))
+    (built / "source").symlink_to(tmp_path)
+    assert usual_build(str(built)).endswith("olddefconfig bzImage")
 
 
 def git(tree: Path, *arguments: str) -> str:

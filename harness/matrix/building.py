@@ -15,11 +15,14 @@ from harness.machine.console import last_lines
 def usual_build(kernel: str) -> str:
     """Return the command that builds a kernel, empty unless it is a source tree.
 
+    A folder that a tree was built into with ``make O=`` has a makefile, too, and leads to the tree.
+
     Args:
         kernel: what the user called it: a folder, a file, or a name of the catalogue.
     """
     tree = Path(kernel)
-    is_tree = (tree / "Makefile").is_file() and (tree / "Kbuild").is_file()
+    sources = (tree, tree / "source")
+    is_tree = (tree / "Makefile").is_file() and any((s / "Kbuild").is_file() for s in sources)
     return f"make -j{len(os.sched_getaffinity(0))} olddefconfig bzImage" if is_tree else ""
 
 
