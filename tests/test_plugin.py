@@ -433,3 +433,18 @@ def test_a_misspelt_mark_is_said_where_it_stands(mark: str, word: str, tmp_path:
         f"test_it: unknown {'entry path' if mark == 'entries' else 'abi'} '{word}'" in done.output
     )
     assert "did you mean" in done.output
+
+
+def test_garbage_is_looked_for_again_once_tests_are_collected(tmp_path: Path) -> None:
+    scenarios = """
+        import gc
+
+        def test_while_it_is_asked():
+            assert gc.isenabled()
+
+        BEFORE = gc.isenabled()
+
+        def test_while_it_was_collected():
+            assert not BEFORE
+    """
+    assert session(tmp_path, scenarios, "--kernel", X86_64).status == 0
