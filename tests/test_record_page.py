@@ -114,9 +114,9 @@ def test_a_cell_leads_to_its_results_and_they_to_the_evidence(page: Browser) -> 
 @pytest.mark.parametrize(
     ("selector", "choice", "cells", "scope"),
     [
-        ("input[value=fail]", "", ["panic 1/8", "pass 1"], "5 of 9"),
-        ("select[name=kernel]", WIDE.id, ["fail 1/2"], "1 of 2"),
-        ("select[name=entry]", "syscall", ["pass 1"], "0 of 1"),
+        ("input[value=fail]", "", ["panic 1/8", "pass 1"], "5 of 9 results"),
+        ("select[name=kernel]", WIDE.id, ["fail 1/2"], "1 of 2 results"),
+        ("select[name=entry]", "syscall", ["pass 1"], "0 of 1 result"),
     ],
 )
 def test_filters_leave_what_is_asked_for(
@@ -124,7 +124,7 @@ def test_filters_leave_what_is_asked_for(
 ) -> None:
     page.choose(selector, choice)
     assert page.texts("#matrix td button") == cells
-    assert page.texts("#scope") == [f"whatever went wrong: {scope} results"]
+    assert page.texts("#scope") == [f"whatever went wrong: {scope}"]
     page.find("button[type=reset]")[0].click()
     page.wait_for("#scope", "whatever went wrong: 7 of 11 results")
 
