@@ -9,7 +9,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import calls, clones, cold_start, command, memory, record, soak, suite, virtme
+from benchmarks import (
+    calls,
+    clones,
+    cold_start,
+    command,
+    memory,
+    record,
+    selftests,
+    soak,
+    suite,
+    virtme,
+)
 from benchmarks.figure import Figure
 from benchmarks.host import describe_host
 from benchmarks.picture import draw
@@ -22,13 +33,14 @@ FIGURES = {
     "command": command.measure,
     "memory": memory.measure,
     "record": record.measure,
+    "selftests": selftests.measure,
     "soak": soak.measure,
     "suite": suite.measure,
     "virtme": virtme.measure,
 }
 """By name, what measures so many times and returns figures; a new one is a module and a line."""
 
-_LONG = frozenset({"soak"})
+_LONG = frozenset({"selftests", "soak"})
 _TIMES = 5
 
 
@@ -39,7 +51,7 @@ def main() -> int:
     print(_heading(host))
     figures: list[Figure] = []
     try:
-        for figure in _measured(options.figures or _usual(), options.times):
+        for figure in _measured(options.figures or _usual(), options):
             print(figure.as_markdown(), flush=True)
             figures.append(figure)
     except TrapgateError as error:
@@ -70,6 +82,13 @@ def _options() -> argparse.Namespace:
         help=f"{', '.join(FIGURES)}; without any, all but {', '.join(_LONG)}",
     )
     parser.add_argument("--times", type=int, default=_TIMES, help="how often each is measured")
+    parser.add_argument(
+        "--kernel",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="of selftests: which; the first of an architecture is the one to compare with",
+    )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="also write files there")
     options = parser.parse_args()
     unknown = [name for name in options.figures if name not in FIGURES]
@@ -78,9 +97,12 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _measured(names: Sequence[str], times: int) -> Iterator[Figure]:
+def _measured(names: Sequence[str], options: argparse.Namespace) -> Iterator[Figure]:
     for name in names:
-        yield from FIGURES[name](times)
+        if name == "selftests":
+            yield from selftests.measure(options.times, options.kernel)
+        else:
+            yield from FIGURES[name](options.times)
 
 
 def _usual() -> list[str]:
