@@ -22,6 +22,11 @@ MAX_REQUEST = 16384
 """Bytes that the host sends before it waits: less than the guest's tty buffers hold."""
 
 
+REQUESTS_FILE = "requests"
+"""In the root of a guest that nobody talks to while it runs: all requests that it is to answer over
+its port, one after the other. It then resets the machine."""
+
+
 class FrameType(enum.IntEnum):
     """What a frame is: requests of the host first, answers of the agent from 64."""
 

@@ -56,7 +56,7 @@ static void prepare_guest(void)
 	write_text("/sys/class/tty/ttyS1/rx_trig_bytes", "14");
 	write_text(WINDOW_DEVICE "/enable", "1");
 	port = open_port();
-	open_frames(port, port);
+	open_frames(open_requests(port), port);
 	open_log();
 	open_random_pool();
 }
@@ -121,5 +121,6 @@ _Noreturn void c_main(const uptr *stack)
 	say_hello();
 	while (read_frame(&request) == 0)
 		answer();
+	end_requests();
 	die(0);
 }

@@ -80,6 +80,10 @@ void spawn(const struct frame *request);
 void open_random_pool(void);
 void settle(const struct frame *request);
 
+/* In requests.c: of a guest that nobody talks to while it runs. */
+int open_requests(int port);
+void end_requests(void);
+
 /* In log.c. */
 void open_log(void);
 void give_log(const struct frame *request);

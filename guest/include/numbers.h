@@ -58,6 +58,7 @@
 #define NR_pivot_root 155
 #define NR_setrlimit 160
 #define NR_umount2 166
+#define NR_reboot 169
 #define NR_getdents64 217
 #define NR_openat 257
 #define NR_unlinkat 263
@@ -114,6 +115,7 @@
 #define NR_pivot_root 217
 #define NR_setrlimit 75
 #define NR_umount2 52
+#define NR_reboot 88
 #define NR_getdents64 220
 #define NR_openat 295
 #define NR_unlinkat 301
@@ -158,6 +160,7 @@
 #define PR_SET_DUMPABLE 4
 #define PR_SET_CHILD_SUBREAPER 36
 #define TCSETS 0x5402
+#define TCSBRK 0x5409
 
 #ifndef __ASSEMBLER__
 struct pollfd {

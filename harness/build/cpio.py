@@ -41,6 +41,11 @@ def program(path: str, content: bytes) -> Entry:
     return Entry(path, stat.S_IFREG | 0o755, content)
 
 
+def file(path: str, content: bytes) -> Entry:
+    """Return a file that only root may read."""
+    return Entry(path, stat.S_IFREG | 0o600, content)
+
+
 def character_device(path: str, major: int, minor: int) -> Entry:
     """Return a character device node; writing one into an archive needs no privilege."""
     return Entry(path, stat.S_IFCHR | 0o600, device=(major, minor))

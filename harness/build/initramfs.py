@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.arch import Arch
-from harness.build.cpio import Entry, character_device, folder, program, write_newc
+from harness.build.cpio import Entry, character_device, file, folder, program, write_newc
 from harness.build.programs import agent_recipe, build_program, executor_recipe
 from harness.kernels.storing import translated
 from harness.places import cache_dir
+from harness.wire import REQUESTS_FILE
 
 _KEPT_S = 7 * 24 * 3600
 
@@ -48,6 +49,19 @@ def build_initramfs(arch: Arch) -> Initramfs:
     with translated(path):
         _keep(path, archive)
     return Initramfs(path, sha256)
+
+
+def add_requests(archive: bytes, requests: bytes) -> bytes:
+    """Return an initramfs whose agent takes its requests from a file, and then resets the machine.
+
+    The kernel unpacks archives that follow one another into one file system.
+    Source: Documentation/driver-api/early-userspace/buffer-format.rst (6.1).
+
+    Args:
+        archive: the initramfs of a guest that is talked to.
+        requests: frames, one after the other.
+    """
+    return archive + write_newc([file(REQUESTS_FILE, requests)])
 
 
 def _keep(path: Path, archive: bytes) -> None:

@@ -25,7 +25,7 @@ _FLAGS = (
     *("-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-Ttext-segment=0x10000000", "-s"),
 )
 _AGENT = (
-    *("agent", "frames", "run", "files", "log", "spawn", "input", "window", "settle"),
+    *("agent", "frames", "run", "files", "log", "spawn", "input", "window", "settle", "requests"),
     *("host", "room"),
 )
 _EXECUTOR = ("executor", "signals", "landscape")
