@@ -12,7 +12,7 @@ from harness.wire import WINDOW_BYTES, WINDOW_DEVICE
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
-COUNTED = ("-icount", "shift=0,sleep=off")
+COUNTING = "shift=0,sleep=off"
 """Each instruction is a nanosecond, and an idle processor waits for nothing.
 
 Source: docs/devel/tcg-icount.rst, qemu-options.hx -icount (QEMU 7.2).
@@ -29,6 +29,8 @@ class Wiring:
         monitor: QEMU's own monitor, empty for none.
         window: the path of memory that host and guest share, empty for none.
         snapshot: the path of a kept state's devices, empty for none.
+        events: mode and file of QEMU's record or replay, as its -icount has them, empty for none;
+            only of a machine that counts. It then stays when it has ended, to be asked.
         extra: arguments that these need beside them.
     """
 
@@ -37,6 +39,7 @@ class Wiring:
     monitor: str = ""
     window: str = ""
     snapshot: str = ""
+    events: str = ""
     extra: tuple[str, ...] = ()
 
 
@@ -67,7 +70,7 @@ def qemu_arguments(plan: MachinePlan, wiring: Wiring, origin: Origin = BOOTED) -
             "-cpu",
             plan.cpu,
         ),
-        *(COUNTED if plan.counted else ()),
+        *(_counting(wiring.events) if plan.counted else ()),
         *("-m", f"{plan.memory_mib}M", "-smp", str(plan.vcpus)),
         *wiring.extra,
         *("-chardev", _with_id(wiring.console, "console"), "-serial", "chardev:console"),
@@ -76,6 +79,12 @@ def qemu_arguments(plan: MachinePlan, wiring: Wiring, origin: Origin = BOOTED) -
         *(_window(wiring.window) if wiring.window else ()),
         *(_boot(plan) if origin.boots else _restore(wiring.snapshot)),
     ]
+
+
+def _counting(events: str) -> tuple[str, ...]:
+    if not events:
+        return ("-icount", COUNTING)
+    return ("-icount", f"{COUNTING},{events}", "-no-shutdown")
 
 
 def _monitor(backend: str) -> tuple[str, ...]:

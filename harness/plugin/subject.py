@@ -11,11 +11,11 @@ import harness
 from harness.agent.identity import Identity
 from harness.errors import TrapgateError
 from harness.kernels import Kernel, KernelSource, Supply, obtain
+from harness.machine.emulator import find_qemu_version
 from harness.machine.plan import DEFAULT_CPU
 from harness.places import data_dir
 from harness.plugin.configuration import Configuration
 from harness.record import Configuration as Subject
-from harness.record.run import find_qemu_version
 from harness.target.qemu import settle_accelerator
 
 _OURS = {".py", ".c", ".h", ".S", ".toml"}

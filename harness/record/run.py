@@ -5,19 +5,17 @@ from __future__ import annotations
 
 import enum
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.machine.emulator import find_qemu_version
 from harness.release import own_version
-from harness.tools import find_tool
 
 FORMAT = 1
 """Of the record as a whole; another number means another meaning."""
 FACTS, RESULTS = "run.json", "results.jsonl"
-_PATIENCE_S = 20
 
 
 class State(enum.Enum):
@@ -93,21 +91,6 @@ def this_run(argv: Sequence[str] = ()) -> RunFacts:
         python=platform.python_version(),
         argv=tuple(argv),
     )
-
-
-def find_qemu_version() -> str:
-    """Return what this host's QEMU calls its version, empty when it does not say so."""
-    qemu = find_tool("qemu-system-x86_64")
-    if not qemu:
-        return ""
-    try:
-        done = subprocess.run(
-            [qemu, "--version"], capture_output=True, text=True, timeout=_PATIENCE_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    words = done.stdout.split()
-    return words[words.index("version") + 1] if "version" in words[:-1] else ""
 
 
 def _now() -> str:
