@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bundles as files: a tar archive, compressed by zstd. What is read need not be well-meant.
+"""Bundles and recordings as files: tar archives, compressed by zstd, that need not be well-meant.
 
 Only what `write_archive` writes is read: plain files of the names below, each once and no larger
 than said. No name or link out of an archive ever becomes a path.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +34,24 @@ LIMITS = {
     KERNEL: 256 * _MIB,
 }
 """Bytes that a file may have, by its name."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What an archive of one kind has in it.
+
+    Attributes:
+        word: what messages call it.
+        required: names of files that are never missing.
+        limits: how many bytes each file may have, by its name.
+    """
+
+    word: str
+    required: tuple[str, ...]
+    limits: Mapping[str, int]
+
+
+BUNDLE = Layout("bundle", REQUIRED, LIMITS)
 _LEVEL = 12
 _WINDOW_BYTES = 8 * _MIB
 
@@ -61,37 +80,40 @@ def write_archive(path: Path, members: Members) -> None:
     write_output(path, zstandard.ZstdCompressor(level=_LEVEL).compress(packed.getvalue()))
 
 
-def read_archive(path: Path) -> Members:
+def read_archive(path: Path, layout: Layout = BUNDLE) -> Members:
     """Return an archive's files by name.
 
     Raises:
-        DeclarationError: it cannot be read, is damaged, or has what no bundle has.
+        DeclarationError: it cannot be read, is damaged, or has what none of its kind has.
     """
+    word = layout.word
     members: dict[str, bytes] = {}
     try:
         with path.open("rb") as file:
             expander = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
-            for name, content in _read(expander.stream_reader(file)):
+            for name, content in _read(expander.stream_reader(file), layout):
                 if name in members:
-                    raise DeclarationError(f"bundle {path} has {name} twice")
+                    raise DeclarationError(f"{word} {path} has {name} twice")
                 members[name] = content
     except OSError as error:
-        raise DeclarationError(f"cannot read the bundle {path}: {error.strerror}") from error
+        raise DeclarationError(f"cannot read the {word} {path}: {error.strerror}") from error
     except (zstandard.ZstdError, tarfile.HeaderError, UnicodeError, ValueError) as error:
-        raise DeclarationError(f"bundle {path} is damaged: {error}") from error
-    missing = [name for name in REQUIRED if name not in members]
+        raise DeclarationError(f"{word} {path} is damaged: {error}") from error
+    missing = [name for name in layout.required if name not in members]
     if missing:
-        raise DeclarationError(f"bundle {path} is damaged: it has no {', '.join(missing)}")
+        raise DeclarationError(f"{word} {path} is damaged: it has no {', '.join(missing)}")
     return members
 
 
-def _read(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
+def _read(stream: BinaryIO, layout: Layout) -> Iterator[tuple[str, bytes]]:
     while any(block := _take(stream, tarfile.BLOCKSIZE)):
         info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
-        if info.name not in LIMITS or info.type != tarfile.REGTYPE:
-            raise ValueError(f"no bundle has {info.name!r} as a file of type {info.type!r}")
-        if not 0 <= info.size <= LIMITS[info.name]:
-            raise ValueError(f"{info.name} may have {LIMITS[info.name]} bytes, got {info.size}")
+        most = layout.limits.get(info.name)
+        if most is None or info.type != tarfile.REGTYPE:
+            said = f"no {layout.word} has {info.name!r} as a file of type {info.type!r}"
+            raise ValueError(said)
+        if not 0 <= info.size <= most:
+            raise ValueError(f"{info.name} may have {most} bytes, got {info.size}")
         yield info.name, _take(stream, info.size)
         _take(stream, -info.size % tarfile.BLOCKSIZE)
 

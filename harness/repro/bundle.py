@@ -57,9 +57,9 @@ class Manifest:
             if said.pop("format") != FORMAT:
                 raise DeclarationError(f"{name} has another format than {FORMAT}")
             return cls(
-                kernel=_texts(said["kernel"]),
-                machine=_texts(said["machine"]),
-                versions=_texts(said["versions"]),
+                kernel=texts(said["kernel"]),
+                machine=texts(said["machine"]),
+                versions=texts(said["versions"]),
                 outcome=printable(said["outcome"]),
                 message=printable(said["message"]),
                 answers=tuple(map(printable, said["answers"])),
@@ -90,11 +90,9 @@ def make_bundle(script: Script, kernel: Kernel, identity: Identity, result: Resu
         identity: in what.
         result: what came of it.
     """
-    packaged = kernel.provenance is not None
-    spec = kernel.spec if packaged else ""
-    header = replace(script.header, kernel=spec)
+    header = replace(script.header, kernel=kernel.spec if kernel.provenance else "")
     manifest = Manifest(
-        kernel=_kernel(kernel, spec or kernel.image.name),
+        kernel=describe_kernel(kernel),
         machine={
             "accelerator": identity.accelerator,
             "cpu": identity.cpu,
@@ -140,9 +138,10 @@ def read_bundle(members: Members, name: str) -> Bundle:
     return Bundle(manifest, script)
 
 
-def _kernel(kernel: Kernel, spec: str) -> dict[str, str]:
+def describe_kernel(kernel: Kernel) -> dict[str, str]:
+    """Return which kernel this is; of a user's own only the file's name is told."""
     said = {
-        "spec": spec,
+        "spec": kernel.spec if kernel.provenance else kernel.image.name,
         "arch": str(kernel.arch),
         "version": str(kernel.version),
         "release": kernel.release,
@@ -159,5 +158,6 @@ def _outcome(result: Result) -> str:
     return "\n".join([head, *result.answers, ""])
 
 
-def _texts(said: Any) -> dict[str, str]:
+def texts(said: Any) -> dict[str, str]:
+    """Return texts by name that somebody else has written, so that they can be shown."""
     return {printable(name): printable(value) for name, value in said.items()}
