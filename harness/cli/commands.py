@@ -13,7 +13,7 @@ QUICK = {"call": "call", "exec": "execute", "explain": "explain", "shell": "shel
 """Commands that have to answer in a moment: by name, the function in `harness.cli.NAME`, whose
 parameters are declared as `harness.cli.parameter` has it."""
 MODULES = (
-    *("call", "shell", "exec", "replay", "bundle", "gdb"),
+    *("call", "shell", "exec", "replay", "record", "bundle", "gdb"),
     *("explain", "tables", "cost"),
     *("matrix", "runs", "report", "compare", "bisect"),
     "claims",

@@ -18,11 +18,15 @@ from harness.cli.app import app
 from harness.cli.call import check_log
 from harness.cli.compared import show_comparison
 from harness.cli.machine import MachineChoice, takes_machine
+from harness.cli.played import show_played
+from harness.errors import DeclarationError
 from harness.kernels import Kernel
 from harness.kernels.catalogue import default_specs, find_entry
-from harness.machine.plan import DEFAULT_MEMORY_MIB
+from harness.machine.plan import DEFAULT_MEMORY_MIB, MachineOptions
 from harness.repro.bundle import Manifest
 from harness.repro.opening import open_program
+from harness.repro.recorder import replay as play_recording
+from harness.repro.recording import packaged_spec, read_recording
 from harness.repro.result import run_script
 from harness.script.replay import Answered, Replay, abis_of, check_names
 from harness.script.statements import Header, Script
@@ -31,20 +35,27 @@ from harness.target.target import QemuTarget
 _WRONG = 1
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="A script, or a bundle.")]
+_Recorded = Annotated[
+    bool, typer.Option("--recorded", help="FILE is a recording: play it as it was.")
+]
 
 
 @app.command()
 @takes_machine
-def replay(file: _File, *, machine: MachineChoice) -> None:
+def replay(file: _File, *, machine: MachineChoice, recorded: _Recorded = False) -> None:
     """Put the calls of a script to a guest, and show what each did.
 
     What the script's header says of kernel and machine holds where no option says otherwise; a
     real host has its own. A bundle of `trapgate bundle` is replayed, too, and in a guest compared
-    with what was recorded.
+    with what was recorded. A recording of `trapgate record` is played instruction for instruction,
+    by the same QEMU on the same kernel; only --kernel and --mirror go with it.
 
     Status 0: every expectation held, or there is none. 1: one did not, or the kernel warned,
     panicked or hung. 2: the script is wrong, or there is no guest.
     """
+    if recorded:
+        _play(file, machine)
+        return
     with open_program(file, machine.spec if machine.boots else machine.target) as opened:
         script = opened.script
         choice = with_header(machine, script.header) if machine.boots else machine
@@ -55,6 +66,20 @@ def replay(file: _File, *, machine: MachineChoice) -> None:
                     _compare(guest, script, opened.manifest, target.kernel)
                 else:
                     _carry_out(guest, script)
+
+
+def _play(file: Path, machine: MachineChoice) -> None:
+    """Play a recording, and show that it is the same."""
+    if not machine.boots or machine.options != MachineOptions():
+        raise DeclarationError(
+            "a recording has its machine already",
+            hint="--target, --cpu, --accel, --memory, --append and --boot are for scripts",
+        )
+    recording = read_recording(file)
+    spec = machine.spec or packaged_spec(recording.facts)
+    played = play_recording(recording, replace(machine, spec=spec).obtain(spec))
+    typer.echo("\n".join([*show_played(played), "the same run as recorded"]))
+    raise typer.Exit(played.result.kind.value.exit_status)
 
 
 def _carry_out(guest: Guest, script: Script) -> None:
