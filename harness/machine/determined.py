@@ -86,8 +86,7 @@ def run_determined(
     with _started(plan, mode, files, patience.start_s) as machine:
         reason = machine.wait(patience.request_s, Deadline.after(limit_s, mode.value))
         instructions = machine.executed()
-        machine.ask("quit")
-        machine.process.wait(_END_S)
+        machine.quit()
         if reason != _RESET:
             raise HostError(f"{mode.value}: expected the machine's end by {_RESET}, got {reason}")
         console = content_of(machine.console).decode(errors="replace")
@@ -133,6 +132,12 @@ class _Machine:
         with self._translated():
             return self._monitor.ask(command, {}) if self._monitor else None
 
+    def quit(self) -> None:
+        """Have QEMU end by itself, as it has to for its record to be whole."""
+        with self._translated():
+            self.ask("quit")
+            self.process.wait(_END_S)
+
     def executed(self) -> int:
         """Return how many instructions have been executed so far."""
         return int(self.ask("query-replay")["icount"])
@@ -174,11 +179,13 @@ class _Machine:
         """Say what QEMU said when it does not answer any more."""
         try:
             yield
+        except HostError:
+            raise
         except Exception as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(_LOOK_S)
-            said = last_lines(content_of(self.errors).decode(errors="replace"))
-            raise HostError(f"{self.mode.value}: qemu gave up: {error!r}", evidence=said) from error
+            said = last_lines(content_of(self.errors).decode(errors="replace")) or repr(error)
+            raise HostError(f"{self.mode.value}: qemu gave up", evidence=said) from error
 
 
 @contextlib.contextmanager
@@ -193,10 +200,17 @@ def _started(plan: MachinePlan, mode: Mode, files: Files, start_s: float) -> Ite
 
 
 def unlinked_file(content: bytes = b"") -> IO[bytes]:
-    """Open a file on disk that has no name and vanishes with the last process that holds it."""
-    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - whoever asked for it closes it
-    file.write(content)
-    file.flush()
+    """Open a file on disk that has no name and vanishes with the last process that holds it.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    try:
+        file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - whoever asked for it closes it
+        file.write(content)
+        file.flush()
+    except OSError as error:
+        raise HostError(f"a temporary file cannot be written: {error.strerror}") from error
     return file
 
 
