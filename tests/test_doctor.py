@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from harness.distribution import find_family
 from harness.doctor.command import run
 from harness.doctor.emulator import _examine_clones, examine_kvm
 from harness.doctor.finding import Finding, Standing
+from harness.doctor.recording import examine_recording
 from harness.machine.snapshot import missing_features
 from harness.tools import TOOLS, find_tool
 
@@ -89,6 +91,22 @@ def test_the_compiler_and_the_emulator_are_really_tried() -> None:
 @pytest.mark.skipif(not READY, reason="a required program is missing")
 def test_the_emulator_is_asked_whether_it_can_clone() -> None:
     assert standings(doctor("--json"))["clones"] == "ok"
+
+
+@pytest.mark.skipif(not READY, reason="a required program is missing")
+def test_the_emulator_is_asked_whether_it_can_record() -> None:
+    said = json.loads(doctor("--json").stdout)["findings"]
+    (found,) = (finding for finding in said if finding["name"] == "recordings")
+    assert found["standing"] == "ok"
+    assert re.search(r" it (?:offers|does not offer) gdb reverse stepping", found["detail"])
+
+
+@pytest.mark.parametrize("said", ["", "no such option", "$PacketSize=1000#00"])
+def test_an_emulator_that_does_not_record_is_said_to(said: str, tmp_path: Path) -> None:
+    put(tmp_path / "qemu", f"#!/bin/sh\necho '{said}'\nfalse\n")
+    found = examine_recording(tmp_path / "qemu")
+    assert found.standing is Standing.ABSENT
+    assert found.detail == (said or "QEMU ended with status 1")
 
 
 @pytest.mark.parametrize("said", ["", "no such option", '{"return": {}}\n{"return": []}'])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.doctor.command import run
 from harness.doctor.finding import Finding, Standing
+from harness.doctor.recording import examine_recording
 from harness.machine.snapshot import missing_features
 from harness.tools import find_tool
 
@@ -27,13 +28,15 @@ def examine_emulator() -> Iterator[Finding]:
     """Ask QEMU for its accelerators and features, start it in its sandbox, look at /dev/kvm.
 
     Returns:
-        Findings about accelerators, sandbox, clones and KVM; only the last where there is no QEMU.
+        Findings about accelerators, sandbox, clones, recordings and KVM; only the last where there
+        is no QEMU.
     """
     qemu = find_tool("qemu-system-x86_64")
     if qemu:
         yield _examine_accelerators(qemu)
         yield _examine_sandbox(qemu)
         yield _examine_clones(qemu)
+        yield examine_recording(qemu)
     yield examine_kvm(_KVM)
 
 
