@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -71,37 +71,65 @@ def test_two_replays_are_the_run_that_was_recorded(
         assert (played.stdout, played.returncode) == (f"{shown}\n{SAME}", 0), played.stderr
 
 
-def test_a_panic_is_recorded_and_played(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Kept:
+    """A recording that several tests play, and what was shown as it was made."""
+
+    path: Path
+    shown: str
+
+
+together = pytest.mark.xdist_group("recording")
+
+
+@pytest.fixture(scope="module")
+def panicked(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    folder = tmp_path_factory.mktemp("panicked")
     script = 'syscall close -1 -> EBADF\nfile "/proc/sysrq-trigger" 0644 "c"\nsyscall getpid\n'
-    recorded = record(tmp_path, X86_64, script)
-    assert "\npanic: the kernel panicked: Kernel panic - not syncing: sysrq" in recorded.stdout
-    assert recorded.returncode == 0
-    played = play(tmp_path / "s.recording")
-    assert played.stdout == f"{recorded.stdout.rpartition(str(tmp_path))[0]}{SAME}"
-    assert played.returncode == 1
-    cut_short(tmp_path / "s.recording")
-    given_up = play(tmp_path / "s.recording")
-    assert given_up.stderr == (
-        "trapgate: replay: qemu gave up\nqemu-system-x86_64: error reading the replay data\n"
-    )
-    assert given_up.returncode == 2
+    recorded = record(folder, X86_64, script)
+    assert recorded.returncode == 0, recorded.stderr
+    return Kept(folder / "s.recording", recorded.stdout.rpartition(str(folder))[0])
 
 
-def cut_short(path: Path) -> None:
-    """Leave half of what QEMU noted, as if it had been all."""
-    whole = read_recording(path)
+@together
+def test_a_panic_is_recorded_and_played(panicked: Kept) -> None:
+    assert "\npanic: the kernel panicked: Kernel panic - not syncing: sysrq" in panicked.shown
+    played = play(panicked.path)
+    assert (played.stdout, played.returncode) == (f"{panicked.shown}{SAME}", 1), played.stderr
+
+
+@together
+def test_what_qemu_cannot_play_is_not_the_kernels_fault(panicked: Kept, tmp_path: Path) -> None:
+    """Half of what QEMU noted, as if it had been all."""
+    whole = read_recording(panicked.path)
     events = whole.files["events"][: len(whole.files["events"]) // 2]
     sha256 = {**whole.facts.sha256, "events": hashlib.sha256(events).hexdigest()}
-    files = {**whole.files, "events": events}
-    write_recording(path, Recording(replace(whole.facts, sha256=sha256), whole.script, files))
+    half = replace(whole, facts=replace(whole.facts, sha256=sha256))
+    write_recording(tmp_path / "x", replace(half, files={**whole.files, "events": events}))
+    played = play(tmp_path / "x")
+    assert played.stderr.startswith("trapgate: replay: qemu ")
+    assert "error reading the replay data" in played.stderr
+    assert played.returncode == 2
 
 
-def test_control_c_leaves_nothing(tmp_path: Path) -> None:
+@together
+def test_control_c_leaves_nothing_of_a_replay(panicked: Kept, tmp_path: Path) -> None:
+    interrupt(tmp_path, "replay", "--recorded", str(panicked.path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_control_c_leaves_nothing_of_a_record(tmp_path: Path) -> None:
     (tmp_path / "s.trap").write_text("syscall getpid\n")
+    interrupt(tmp_path, "record", "s.trap")
+    assert [path.name for path in tmp_path.iterdir()] == ["s.trap"]
+
+
+def interrupt(folder: Path, *arguments: str) -> None:
+    """Press Control-C as soon as there is a QEMU, which is to be gone then."""
     started = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "record", "s.trap"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "TMPDIR": str(folder)},
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(  # noqa: PLW1509 - whoever runs us may ignore it
             signal.SIGINT, signal.default_int_handler
@@ -112,7 +140,6 @@ def test_control_c_leaves_nothing(tmp_path: Path) -> None:
     started.communicate()
     assert started.returncode == 128 + signal.SIGINT
     assert eventually(lambda: not any(map(is_there, emulators)))
-    assert [path.name for path in tmp_path.iterdir()] == ["s.trap"]
 
 
 def asking(number: int, sequence: int = 1) -> bytes:

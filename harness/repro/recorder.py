@@ -188,7 +188,9 @@ def check_same(facts: Facts, kernel: Kernel) -> None:
         )
     qemu, ours = facts.versions.get("qemu"), find_qemu_version()
     if qemu != ours:
-        raise HostError(f"QEMU {qemu} made the recording, and only it can play it: here is {ours}")
+        raise HostError(
+            f"QEMU {qemu} made the recording, and only it can play it: here is {ours or 'none'}"
+        )
 
 
 def _plan_of(facts: Facts, kernel: Kernel) -> MachinePlan:

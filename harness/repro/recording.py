@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from harness.errors import DeclarationError
+from harness.errors import DeclarationError, HostError
 from harness.kernels.catalogue import find_entry
 from harness.kernels.kernel import Kernel
 from harness.machine.emulator import find_qemu_version
@@ -151,8 +151,12 @@ def write_recording(path: Path, recording: Recording) -> None:
     """Write a recording, whole or not at all.
 
     Raises:
-        HostError: it cannot be written.
+        HostError: it cannot be written, or is larger than one that would be read.
     """
+    for name, content in recording.files.items():
+        if len(content) > LAYOUT.limits[name]:
+            said = f"{name} of {len(content)} bytes, and at most {LAYOUT.limits[name]} are kept"
+            raise HostError(f"the recording has {said}")
     facts = json.dumps({"format": FORMAT, **asdict(recording.facts)}, indent=2)
     script = write_script(recording.script)
     write_archive(path, {_FACTS: facts.encode(), _SCRIPT: script.encode(), **recording.files})
