@@ -104,12 +104,34 @@ def test_what_qemu_cannot_play_is_not_the_kernels_fault(panicked: Kept, tmp_path
     whole = read_recording(panicked.path)
     events = whole.files["events"][: len(whole.files["events"]) // 2]
     sha256 = {**whole.facts.sha256, "events": hashlib.sha256(events).hexdigest()}
-    half = replace(whole, facts=replace(whole.facts, sha256=sha256))
-    write_recording(tmp_path / "x", replace(half, files={**whole.files, "events": events}))
+    facts, files = replace(whole.facts, sha256=sha256), {**whole.files, "events": events}
+    write_recording(tmp_path / "x", Recording(facts, whole.script, files))
     played = play(tmp_path / "x")
     assert played.stderr.startswith("trapgate: replay: qemu ")
     assert "error reading the replay data" in played.stderr
     assert played.returncode == 2
+
+
+@together
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"instructions": 7}, "expected 7 instructions, got "),
+        ({}, "the guest answers otherwise"),
+    ],
+)
+def test_another_run_is_not_taken_for_the_same(
+    changed: Mapping[str, int], said: str, panicked: Kept, tmp_path: Path
+) -> None:
+    whole = read_recording(panicked.path)
+    answers = whole.files["answers"][:-1]
+    sha256 = {**whole.facts.sha256, "answers": hashlib.sha256(answers).hexdigest()}
+    facts = replace(whole.facts, sha256=sha256, **changed)
+    other = Recording(facts, whole.script, {**whole.files, "answers": answers})
+    write_recording(tmp_path / "x", other)
+    played = play(tmp_path / "x")
+    assert played.stderr.startswith(f"trapgate: qemu played another run than it recorded: {said}")
+    assert (played.stdout, played.returncode) == ("", 2)
 
 
 @together

@@ -157,12 +157,7 @@ def replay(recording: Recording, kernel: Kernel) -> Played:
     plan = _plan_of(facts, kernel)
     with unlinked_file(files["events"]) as events:
         run = _run(plan, Mode.REPLAY, files, events)
-    if (run.instructions, run.answers) != (facts.instructions, files["answers"]):
-        raise HostError(
-            f"qemu played another run than it recorded: expected {facts.instructions} "
-            f"instructions and {len(files['answers'])} bytes of answers, got {run.instructions} "
-            f"and {len(run.answers)}" + (" others" if run.answers != files["answers"] else "")
-        )
+    _check_run(run, facts.instructions, files["answers"])
     try:
         result, answers = _judge(kernel, plan, recording.script, files["requests"], run)
     except OtherRequest as other:
@@ -170,6 +165,14 @@ def replay(recording: Recording, kernel: Kernel) -> Played:
         said = f"trapgate {made_by} made the recording, and asks otherwise than {own_version()}"
         raise DeclarationError(said) from other
     return Played(recording, result, answers)
+
+
+def _check_run(run: Run, instructions: int, answers: bytes) -> None:
+    if run.instructions != instructions:
+        said = f"expected {instructions} instructions, got {run.instructions}"
+        raise HostError(f"qemu played another run than it recorded: {said}")
+    if run.answers != answers:
+        raise HostError("qemu played another run than it recorded: the guest answers otherwise")
 
 
 def check_same(facts: Facts, kernel: Kernel) -> None:
