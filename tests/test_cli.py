@@ -123,6 +123,27 @@ def test_control_c_ends_everything(moment: str) -> None:
     eventually(lambda: not is_there(emulator), 1)
 
 
+INTERRUPTED = """
+import os, signal, sys
+from harness.cli import main
+
+def interrupt(event, arguments):
+    if event == "import" and arguments[0] == "harness.agent.guest":
+        os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.addaudithook(interrupt)
+main()
+"""
+
+
+def test_control_c_while_modules_are_loaded_is_quiet() -> None:
+    command = [sys.executable, "-c", INTERRUPTED, "call", "getpid"]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout, said.stderr) == (128 + signal.SIGINT, "", "")
+
+
 def test_a_reader_that_goes_away_ends_the_command() -> None:
     line = f"{sys.executable} -c '{PROGRAM}' kernels list | true"
     said = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)

@@ -26,6 +26,8 @@ def main() -> None:
     except TrapgateError as error:
         print(f"trapgate: {error}", file=sys.stderr)
         sys.exit(error.kind.value.exit_status)
+    except KeyboardInterrupt:  # wherever it came, as modules are loaded, too
+        sys.exit(128 + signal.SIGINT)
 
 
 def _fill_standard_files() -> None:
@@ -40,8 +42,8 @@ def _fill_standard_files() -> None:
 def _run_quickly(line: Sequence[str]) -> bool:
     """Run a command that has to be quick, if its line can be read at once; tell whether it could.
 
-    An interruption and a reader that goes away end it as they end typer's commands. Looking for
-    garbage, as modules are loaded and again at the end, would take an eighth of its time.
+    A reader that goes away ends it as it ends typer's commands. Looking for garbage, as modules are
+    loaded and again at the end, would take an eighth of its time.
     """
     gc.disable()
     try:
@@ -54,8 +56,6 @@ def _run_quickly(line: Sequence[str]) -> bool:
         return False
     try:
         command(**values)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

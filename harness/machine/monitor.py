@@ -26,15 +26,15 @@ class Monitor:
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self._loop = asyncio.new_event_loop()
-        try:
-            with _current(self._loop):
+        with contextlib.ExitStack() as stack:
+            loop = asyncio.new_event_loop()
+            stack.callback(loop.close)
+            with _current(loop):
                 self._protocol = QEMUMonitorProtocol(connection)
+            stack.callback(self._leave)
             self._protocol.settimeout(_ANSWER_S)
             self._protocol.connect()
-        except BaseException:
-            self._loop.close()
-            raise
+            self._open = stack.pop_all()
 
     def ask(self, command: str, arguments: Mapping[str, object]) -> object:
         """Send one command and return what QEMU answers."""
@@ -46,9 +46,11 @@ class Monitor:
 
     def close(self) -> None:
         """End the conversation."""
+        self._open.close()
+
+    def _leave(self) -> None:
         with contextlib.suppress(Exception):
             self._protocol.close()
-        self._loop.close()
 
 
 @contextlib.contextmanager
