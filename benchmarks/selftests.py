@@ -43,7 +43,7 @@ Answers = Mapping[str, str]
 """What each test that asked anything said, by its name.
 
 That is an outcome, or an exit status with a "!" behind it where trapgate had something to tell of
-the kernel (a panic, a warning) or of the time.
+the kernel: a panic, or a warning.
 """
 
 
@@ -126,8 +126,9 @@ def ask_selftests(arch: Arch, spec: str) -> Answers:
         command = [sys.executable, "-c", _PROGRAM, "exec", *_MACHINE, "--kernel", spec]
         command += ["--timeout", _PATIENCE_S, "--", str(program)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        told = b"trapgate:" in done.stderr
-        return NO_ANSWER if told and done.returncode == _OURS else f"{done.returncode}{'!' * told}"
+        if done.returncode == _OURS and b"trapgate: " in done.stderr:
+            return NO_ANSWER
+        return f"{done.returncode}{'!' * (b'trapgate: the kernel ' in done.stderr)}"
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         said = zip(programs, threads.map(run, programs), strict=True)
