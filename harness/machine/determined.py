@@ -17,16 +17,18 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from harness.deadline import Deadline, Patience
 from harness.errors import HostError
 from harness.machine.arguments import Wiring, qemu_arguments
 from harness.machine.console import last_lines
 from harness.machine.emulator import EMULATOR
-from harness.machine.monitor import Monitor
 from harness.machine.plan import MachinePlan
 from harness.tools import require_tool
+
+if TYPE_CHECKING:
+    from harness.machine.monitor import Monitor
 
 _LOOK_S = 0.5
 _END_S = 10.0
@@ -122,6 +124,8 @@ class _Machine:
 
     def connect(self, limit_s: float) -> None:
         """Wait until QEMU's monitor answers."""
+        from harness.machine.monitor import Monitor  # noqa: PLC0415 - asyncio is slow to load
+
         self.socket.settimeout(limit_s)
         with self._translated():
             self.socket.recv(1, socket.MSG_PEEK)
