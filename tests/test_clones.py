@@ -305,6 +305,6 @@ def test_the_cache_is_shown_limited_and_cleared(own_states: Path) -> None:
     spring_of(X86_64).find_state()
     state = {"TRAPGATE_STATE": str(own_states.parent / "limits")}
     assert X86_64 in trapgate("cache", **state).stdout
-    assert trapgate("cache", "limit", "1K", **state).stdout == "1 states removed\n"
+    assert trapgate("cache", "limit", "1K", **state).stdout == "1 state removed\n"
     assert "0 states" in trapgate("cache", **state).stdout
     assert trapgate("cache", "limit", "lots", **state).returncode == 2

@@ -22,7 +22,7 @@ MADE = {HERE / "build", HERE / "dist"}
 FACTS = {
     *("errors", "deadline", "version", "release", "arch", "places", "distribution"),
     *("suggest", "entry", "landscape", "wire", "cpu", "syscalls", "pointers", "toml", "whole"),
-    "scratch",
+    *("wording", "scratch"),
 }
 LAYERS = (
     FACTS,

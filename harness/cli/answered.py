@@ -11,6 +11,7 @@ from harness.errors import GuestError
 from harness.script.notation import printable
 from harness.script.replay import Answered, Ended, Written
 from harness.script.writing import show_statement
+from harness.wording import numbered
 
 
 def show_answered(answered: Answered) -> str:
@@ -47,4 +48,4 @@ def show_summary(answers: Sequence[Answered]) -> str:
     """Return in one line how many statements there were, and how many held."""
     judged = [answered.held for answered in answers if answered.held is not None]
     said = f"{sum(judged)} of {len(judged)} expectations held" if judged else "nothing expected"
-    return f"{len(answers)} statements, {said}"
+    return f"{numbered(len(answers), 'statement')}, {said}"

@@ -20,6 +20,7 @@ from harness.machine.keeping import (
     read_limit,
     write_limit,
 )
+from harness.wording import numbered
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _SIZE = re.compile(r"(\d+)([KMG]?)(?:i?B)?", re.IGNORECASE)
@@ -46,7 +47,9 @@ def show_states() -> None:
     if states:
         console.print(table)
     used, limit = sum(s.size_bytes for s in states), read_limit()
-    console.print(f"{len(states)} states, {_mib(used)} of at most {_mib(limit)} MiB on disk")
+    console.print(
+        f"{numbered(len(states), 'state')}, {_mib(used)} of at most {_mib(limit)} MiB on disk"
+    )
 
 
 @cache.command()
@@ -58,13 +61,13 @@ def limit(
     if not found:
         raise DeclarationError(f"size {size!r}: expected something like 500M or 4G")
     write_limit(int(found.group(1)) * _UNITS[found.group(2).upper()])
-    typer.echo(f"{enforce_limit()} states removed")
+    typer.echo(f"{numbered(enforce_limit(), 'state')} removed")
 
 
 @cache.command()
 def clear() -> None:
     """Remove every kept state; guests that run from one go on."""
-    typer.echo(f"{clear_states()} states removed")
+    typer.echo(f"{numbered(clear_states(), 'state')} removed")
 
 
 def _row(state: Kept) -> tuple[str, ...]:

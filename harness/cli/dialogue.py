@@ -20,6 +20,7 @@ from harness.script.statements import GetFile, Header, Script
 from harness.script.writing import write_script
 from harness.suggest import nearest
 from harness.whole import write_output
+from harness.wording import numbered
 
 Words = list[str]
 Said = Iterable[str]
@@ -161,12 +162,12 @@ class Dialogue:
     def _put(self, words: Words) -> Said:
         content = read_here(Path(words[0]))
         self._session.guest.write_file(words[1], content, 0o755)
-        return [f"{len(content)} bytes"]
+        return [numbered(len(content), "byte")]
 
     def _get(self, words: Words) -> Said:
         content = self._session.guest.read_file(words[0])
         write_output(Path(words[1]), content)
-        return [f"{len(content)} bytes"]
+        return [numbered(len(content), "byte")]
 
     def _log(self, words: Words) -> Said:
         del words
@@ -184,7 +185,7 @@ class Dialogue:
     def _save(self, words: Words) -> Said:
         script = Script(self._header, tuple(self._session.asked))
         write_output(Path(words[0]), write_script(script))
-        return [f"{len(script.statements)} statements: trapgate replay {words[0]}"]
+        return [f"{numbered(len(script.statements), 'statement')}: trapgate replay {words[0]}"]
 
     def _restart(self, words: Words) -> Said:
         del words

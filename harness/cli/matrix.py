@@ -24,10 +24,11 @@ from harness.matrix.following import Watcher
 from harness.matrix.github import append_summary, is_there, show_annotations
 from harness.matrix.lines import Lines
 from harness.matrix.live import live_table
-from harness.matrix.progress import Progress, numbered, show_counts
+from harness.matrix.progress import Progress, show_counts
 from harness.record import new_run_folder, read_run
 from harness.record.closing import has_results
 from harness.record.writer import check_folder
+from harness.wording import numbered
 
 _File = Annotated[
     Path | None, typer.Argument(metavar="[FILE]", help="A matrix.toml; options override it.")

@@ -18,6 +18,7 @@ from harness.evidence.tables import Table, compare, describe, read_kernel_table
 from harness.kernels import find_source
 from harness.kernels.catalogue import default_specs
 from harness.target.spring import start_guest
+from harness.wording import numbered
 
 _Diff = Annotated[
     tuple[str, str] | None,
@@ -94,7 +95,7 @@ def _facts(headline: str, table: Table) -> dict[str, Any]:
 def _diff_as_text(pairs: Sequence[tuple[Table, Table]]) -> Iterator[str]:
     for before, after in pairs:
         changes = list(compare(before, after))
-        yield f"{before.abi}: {len(changes)} changes"
+        yield f"{before.abi}: {numbered(len(changes), 'change')}"
         for change in changes:
             yield f"{change.number:>5}  {change.kind:<8}  {change.name:<28}{change.says}"
 

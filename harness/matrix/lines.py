@@ -13,11 +13,11 @@ from harness.matrix.progress import (
     WRONG,
     Progress,
     Row,
-    numbered,
     show_counts,
     show_time,
 )
 from harness.record.result import Result
+from harness.wording import numbered
 
 _EVERY_S = 30.0
 

@@ -108,11 +108,6 @@ def show_time(seconds: float | None) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def numbered(number: int, noun: str) -> str:
-    """Return a number of things, one of which is called `noun`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def show_counts(row: Row) -> Iterator[str]:
     """Yield how many ended how, each as a number and a word."""
     for kind in OutcomeKind:
