@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A restartable sequence that is interrupted: it is left for its other end, and only if within.
+
+The interruption is a tracer's stop, for which another process runs.
+
+Source: kernel/rseq.c rseq_ip_fixup, rseq_get_rseq_cs, in_rseq_cs (6.1); man 2 rseq.
+"""
+
+import struct
+from errno import ENOSYS
+from signal import SIGSEGV
+
+import pytest
+
+from harness.agent.ptrace import TRAP_STOP, Status
+from harness.agent.puppet import INT3, start_puppet
+
+NOP = b"\x90"
+SIGNATURE, AREA_BYTES = 0x5305_3053, 32
+AREA, POINTER, SEQUENCE = 0x1000, 8, 0x1100
+COMMIT, ABORT = 4, 16
+CODE = (COMMIT * NOP + INT3).ljust(ABORT - 4, NOP) + struct.pack("<I", SIGNATURE) + NOP + INT3
+LEFT = ABORT + 2
+
+
+@pytest.fixture
+def puppet(guest, abi):
+    """Give a process with an area for restartable sequences, or skip where there are none."""
+    with start_puppet(guest, abi) as puppet:
+        area = puppet.strings.stage + AREA
+        said = puppet.call(puppet.own_entry, "rseq", area, AREA_BYTES, 0, SIGNATURE)
+        if said == -ENOSYS:
+            pytest.skip("built without restartable sequences")
+        assert said == 0
+        yield puppet
+
+
+def interrupt(puppet, place, abort=ABORT):
+    """Have a sequence interrupted at a place on the stage, and return how it goes on."""
+    start = puppet.strings.stage
+    puppet.write(start + SEQUENCE, struct.pack("<IIQQQ", 0, 0, start, COMMIT, start + abort))
+    puppet.write(start + AREA + POINTER, struct.pack("<Q", start + SEQUENCE))
+    puppet.send_to(CODE)
+    puppet.set_registers(ip=start + place)
+    return puppet.resume()
+
+
+def test_within_the_sequence_it_goes_on_at_the_other_end(puppet):
+    seen = {}
+    for place in (0, 1, COMMIT - 1, COMMIT):
+        assert interrupt(puppet, place) == TRAP_STOP
+        seen[place] = puppet.registers()["ip"] - puppet.strings.stage
+        assert puppet.read(puppet.strings.stage + AREA + POINTER, 8) == bytes(8), place
+    assert seen == {0: LEFT, 1: LEFT, COMMIT - 1: LEFT, COMMIT: COMMIT + 1}
+
+
+def test_the_other_end_has_the_signature_before_it_and_lies_outside(puppet):
+    assert interrupt(puppet, 0, abort=ABORT + 1) == Status.stopped(SIGSEGV)
+    assert interrupt(puppet, 0, abort=COMMIT - 1) == Status.stopped(SIGSEGV)
+
+
+def test_it_names_the_processor_again_after_each_interruption(puppet):
+    area = puppet.strings.stage + AREA
+    puppet.write(area, struct.pack("<II", 0x55, 0x66))
+    puppet.send_to(CODE)
+    assert puppet.resume() == TRAP_STOP
+    assert puppet.read(area, 8) == bytes(8)

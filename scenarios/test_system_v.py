@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""System V's queues, semaphores and shared memory: what is told of them, and the calls of `ipc`.
+
+Calls of a 32-bit table come in two kinds: each by its own number, and by the number of `ipc`.
+
+Source: ipc/{msg,sem,shm,util,syscall}.c; include/uapi/asm-generic/{ipcbuf,msgbuf,shmbuf}.h,
+arch/x86/include/uapi/asm/sembuf.h, for 32-bit programs of a 64-bit kernel
+arch/x86/include/asm/compat.h (6.1).
+"""
+
+import struct
+from errno import E2BIG, EINVAL, ENOMSG, ENOSYS
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.agent.structures import Layout
+from harness.arch import I386
+from harness.landscape import ARENA
+
+pytestmark = pytest.mark.entries("int80", "syscall")
+
+KEY, MODE, CREATE, AT_ONCE, NO_ERROR, EXCEPT = 0x7472_6170, 0o640, 0o1000, 0o4000, 0o10000, 0o20000
+REMOVE, SET, STAT = range(3)
+GET_VALUE, GET_ALL, GET_LAST, SET_VALUE, SET_ALL = 12, 13, 11, 16, 17
+MSGSND, MSGRCV, MSGCTL, SHMAT, SHMDT, SHMCTL, SEMCTL, NEW_FORM = 11, 12, 14, 21, 22, 24, 3, 0x100
+SCRATCH, MAPPED = ARENA.start + 0x8000, 0x2E00_0000
+QUEUE_BYTES = 16_384
+OWNER = (1001, 2002)
+
+_PERMISSION = {"x86_64": "iIIIII H6x 16x", "i386": "iIIII H2xH2x 8x"}
+_NAMES = "key uid gid owner owner_group mode sequence"
+
+
+def _layouts(wide, narrow, names):
+    patterns = {"x86_64": wide, "i386": narrow}
+    return {
+        table: Layout("<" + (_PERMISSION[table] + rest).replace(" ", ""), (_NAMES + names).split())
+        for table, rest in patterns.items()
+    }
+
+
+QUEUE = _layouts(
+    "qqq QQQ ii 16x", "QQQ III ii 8x", " sent received changed bytes messages most sender receiver"
+)
+MEMORY = _layouts(
+    "Q qqq ii Q 16x", "I QQQ ii I 8x", " size attached detached changed creator last attachments"
+)
+SEMAPHORES = _layouts("q8x q8x Q 16x", "Q Q I 8x", " operated changed count")
+
+
+@pytest.fixture
+def make(guest, entry):
+    """Give what makes a thing of System V's and returns its number; it is removed in the end."""
+    things = []
+
+    def make(name, *arguments):
+        said = guest.call(entry, name, KEY, *arguments, CREATE | MODE)
+        if said.errno == ENOSYS:
+            pytest.skip("the kernel is configured without System V IPC")
+        assert said.errno is None, said
+        place = (0,) if name == "semget" else ()
+        things.append((name.replace("get", "ctl"), said.value, *place, REMOVE))
+        return said.value
+
+    yield make
+    if guest.usable:
+        guest.series(entry, things)
+
+
+def told(guest, entry, layouts, call):
+    """Return what a call fills into a structure, and that it is nothing behind it.
+
+    How many there were before is left out: the sequence.
+    """
+    layout = layouts[entry.table.name]
+    said = guest.call(entry, *call, Buffer(layout.size_bytes + 8))
+    assert said.errno is None, said
+    assert said.memory[0][layout.size_bytes :] == b"\xa5" * 8
+    seen = layout.decode(said.memory[0])
+    del seen["sequence"]
+    return seen
+
+
+def stat_calls(entry, name, number):
+    """Return the calls by which a thing is described: its own, and that of `ipc`."""
+    numbers = {"msgctl": MSGCTL, "shmctl": SHMCTL}
+    yield (name, number, STAT)
+    if entry.table is I386 and name in numbers:
+        yield ("ipc", numbers[name], number, STAT | NEW_FORM, 0)
+
+
+def at_least(values, names, least):
+    return [name for name in names if values.pop(name) < least]
+
+
+def message(entry, kind, text):
+    return entry.table.words(kind) + text
+
+
+def permission(**changed):
+    ids = dict.fromkeys(("uid", "gid", "owner", "owner_group"), 0)
+    return {"key": KEY, **ids, "mode": MODE} | changed
+
+
+def test_a_queue_is_described(guest, entry, make):
+    number, now = make("msgget"), guest.call(entry, "time", 0).value
+    pid = guest.call(entry, "getpid").value
+    for text in (b"ab", b"cdefg", b"h"):
+        said = guest.call(entry, "msgsnd", number, message(entry, 3, text), len(text), AT_ONCE)
+        assert said.value == 0
+    assert guest.call(entry, "msgrcv", number, Buffer(16), 8, 0, AT_ONCE).value == 2
+    for call in stat_calls(entry, "msgctl", number):
+        seen = told(guest, entry, QUEUE, call)
+        assert at_least(seen, ("sent", "received", "changed"), now - 1) == [], call
+        sizes = {"bytes": 6, "messages": 2, "most": QUEUE_BYTES}
+        assert seen == permission() | sizes | {"sender": pid, "receiver": pid}, call
+
+
+def test_messages_are_taken_by_kind(guest, entry, make):
+    number = make("msgget")
+    for kind, text in ((5, b"five"), (2, b"two"), (9, b"nine"), (2, b"more")):
+        sent = guest.call(entry, "msgsnd", number, message(entry, kind, text), len(text), AT_ONCE)
+        assert sent.value == 0
+    cases = {(8, 7): ENOMSG, (2, 5): E2BIG, (8, 9): (9, b"nine"), (8, -5): (2, b"two")}
+    cases |= {(3, 5, NO_ERROR): (5, b"fiv"), (8, 2, EXCEPT): ENOMSG, (8, 0): (2, b"more")}
+    seen = {}
+    for size, kind, *flags in cases:
+        flag = sum(flags) | AT_ONCE
+        said = guest.call(entry, "msgrcv", number, Buffer(24), size, kind, flag)
+        kind_bytes = entry.table.word_bytes
+        got = said.memory[0][kind_bytes : kind_bytes + max(said.value, 0)]
+        first = int.from_bytes(said.memory[0][:kind_bytes], "little")
+        seen[(size, kind, *flags)] = said.errno or (first, got)
+    assert seen == cases
+
+
+@pytest.mark.entries("int80")
+def test_ipc_sends_and_takes_messages(guest, entry, make):
+    """Its older msgrcv takes a block of two words: the message's place and its kind."""
+    number = make("msgget")
+    for text in (b"older", b"newer"):
+        guest.write(entry.abi, SCRATCH, message(entry, 4, text))
+        assert guest.call(entry, "ipc", MSGSND, number, 5, AT_ONCE, SCRATCH).value == 0
+    block = entry.table.words(SCRATCH + 0x100, 4)
+    assert guest.call(entry, "ipc", MSGRCV, number, 8, AT_ONCE, block).value == 5
+    assert guest.read(entry.abi, SCRATCH + 0x100, 9) == message(entry, 4, b"older")
+    newer = 1 << 16 | MSGRCV
+    said = guest.call(entry, "ipc", newer, number, 8, AT_ONCE, SCRATCH + 0x100, 4)
+    assert said.value == 5
+    assert guest.read(entry.abi, SCRATCH + 0x100, 9) == message(entry, 4, b"newer")
+
+
+def test_owners_mode_and_size_of_a_queue_are_set(guest, entry, make):
+    number, layout = make("msgget"), QUEUE[entry.table.name]
+    new = layout.encode(uid=OWNER[0], gid=OWNER[1], mode=0o604, most=QUEUE_BYTES - 1)
+    assert guest.call(entry, "msgctl", number, SET, new).value == 0
+    seen = told(guest, entry, QUEUE, ("msgctl", number, STAT))
+    names = ("uid", "gid", "owner", "owner_group", "mode", "most")
+    assert [seen[name] for name in names] == [*OWNER, 0, 0, 0o604, QUEUE_BYTES - 1]
+
+
+@pytest.mark.entries("int80")
+def test_the_older_form_of_a_queue_has_16_bits_for_each_number(guest, entry, make):
+    number = make("msgget")
+    pid = guest.call(entry, "getpid").value
+    sent = guest.call(entry, "msgsnd", number, message(entry, 3, b"abc"), 3, AT_ONCE)
+    assert sent.value == 0
+    (memory,) = guest.call(entry, "ipc", MSGCTL, number, STAT, 0, Buffer(64)).memory
+    key, uid, gid, owner, group, mode, _ = struct.unpack_from("<iHHHHHH", memory)
+    assert (key, uid, gid, owner, group, mode) == (KEY, 0, 0, 0, 0, MODE)
+    assert struct.unpack_from("<HHHHH", memory, 44) == (3, 1, QUEUE_BYTES, pid, 0)
+    assert memory[56:] == b"\xa5" * 8
+
+
+def test_shared_memory_is_described(guest, entry, make):
+    now = guest.call(entry, "time", 0).value
+    number = make("shmget", 5000)
+    pid = guest.call(entry, "getpid").value
+    assert guest.call(entry, "shmat", number, MAPPED, 0).value == MAPPED
+    for call in stat_calls(entry, "shmctl", number):
+        seen = told(guest, entry, MEMORY, call)
+        assert at_least(seen, ("attached", "changed"), now - 1) == [], call
+        rest = {"size": 5000, "detached": 0, "creator": pid, "last": pid, "attachments": 1}
+        assert seen == permission() | rest, call
+
+
+def test_the_last_to_use_shared_memory_is_not_its_creator(guest, entry, make):
+    number = make("shmget", 4096)
+    pid = guest.call(entry, "getpid").value
+    seen = told(guest, entry, MEMORY, ("shmctl", number, STAT))
+    expected = {"creator": pid, "last": 0, "attachments": 0}
+    assert {name: seen[name] for name in expected} == expected
+
+
+@pytest.mark.entries("int80")
+def test_ipc_maps_shared_memory_and_says_where(guest, entry, make):
+    number = make("shmget", 4096)
+    block = Buffer(8)
+    said = guest.call(entry, "ipc", SHMAT, number, 0, block, MAPPED)
+    assert (said.value, said.memory[0]) == (0, entry.table.words(MAPPED) + b"\xa5" * 4)
+    assert guest.call(entry, "shmat", number, MAPPED + 0x1000, 0).value == MAPPED + 0x1000
+    guest.write(entry.abi, MAPPED, b"shared")
+    assert guest.read(entry.abi, MAPPED + 0x1000, 6) == b"shared"
+    assert guest.call(entry, "ipc", SHMDT, 0, 0, 0, MAPPED).value == 0
+    assert guest.call(entry, "ipc", SHMDT, 0, 0, 0, MAPPED).errno == EINVAL
+    assert told(guest, entry, MEMORY, ("shmctl", number, STAT))["attachments"] == 1
+
+
+def test_shared_memory_is_mapped_at_a_page(guest, entry, make):
+    number, round_down, read_only = make("shmget", 4096), 0o20000, 0o10000
+    cases = {(MAPPED + 1, 0): -EINVAL, (MAPPED + 0xFFF, round_down): MAPPED}
+    cases |= {(MAPPED + 0x1000, read_only): MAPPED + 0x1000}
+    calls = [("shmat", number, *case) for case in cases]
+    assert dict(zip(cases, (one.value for one in guest.series(entry, calls)), strict=True)) == cases
+
+
+def test_semaphores_are_described_and_set(guest, entry, make):
+    now = guest.call(entry, "time", 0).value
+    number = make("semget", 3)
+    pid = guest.call(entry, "getpid").value
+    values = struct.pack("<HHH", 1, 0x7FFF, 3)
+    calls = (
+        ("semctl", number, 0, SET_ALL, values),
+        ("semctl", number, 2, SET_VALUE, 7),
+        ("semctl", number, 2, GET_VALUE, 0),
+        ("semctl", number, 1, GET_VALUE, 0),
+        ("semctl", number, 1, GET_LAST, 0),
+        ("semctl", number, 3, GET_VALUE, 0),
+    )
+    said = [one.value for one in guest.series(entry, calls)]
+    assert said == [0, 0, 7, 0x7FFF, pid, -EINVAL]
+    all_of_them = guest.call(entry, "semctl", number, 0, GET_ALL, Buffer(8))
+    assert all_of_them.memory[0] == struct.pack("<HHH", 1, 0x7FFF, 7) + b"\xa5" * 2
+    seen = told(guest, entry, SEMAPHORES, ("semctl", number, 0, STAT))
+    assert seen.pop("changed") >= now - 1
+    assert seen == permission() | {"operated": 0, "count": 3}
+
+
+@pytest.mark.entries("int80")
+def test_ipc_reads_semctls_fourth_argument_from_memory(guest, entry, make):
+    number = make("semget", 2)
+    assert guest.call(entry, "ipc", SEMCTL, number, 1, SET_VALUE, entry.table.words(9)).value == 0
+    got = guest.call(entry, "ipc", SEMCTL, number, 1, GET_VALUE, entry.table.words(0))
+    assert got.value == 9

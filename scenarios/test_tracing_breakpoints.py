@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The four breakpoints that a tracer may set, and the trap flag that is the program's or its own.
+
+Source: arch/x86/kernel/ptrace.c ptrace_write_dr7, ptrace_triggered; arch/x86/kernel/hw_breakpoint.c
+decode_dr7, arch_build_bp_info; arch/x86/kernel/step.c is_setting_trap_flag (6.1); Intel SDM
+volume 3, 18.2.
+"""
+
+from errno import EINVAL
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.agent.ptrace import DEBUG_REGISTERS, TRAP_STOP, Request
+from harness.agent.puppet import INT3, start_puppet
+from harness.arch import ARCH_I386, I386
+
+NOP = b"\x90"
+SI_KERNEL, TRAP_TRACE, TRAP_HWBKPT = 0x80, 2, 4
+TRAP = 0x100
+STATUS, CONTROL = 6, 7
+WRITE, READ_OR_WRITE = 1, 3
+LENGTH_CODES = {1: 0, 2: 1, 8: 2, 4: 3}
+WATCHED = 0x1000
+
+
+@pytest.fixture
+def puppet(guest, abi):
+    """Give a process of `abi` that is traced by one of the kernel's own."""
+    with start_puppet(guest, abi) as puppet:
+        yield puppet
+
+
+def place_of(puppet, number):
+    return DEBUG_REGISTERS[puppet.view] + number * puppet.view.word_bytes
+
+
+def poke(puppet, number, value):
+    return puppet.ptrace(Request.POKEUSER, place_of(puppet, number), value).errno
+
+
+def peek(puppet, number):
+    said = puppet.ptrace(Request.PEEKUSER, place_of(puppet, number), Buffer(8, fill=0))
+    return int.from_bytes(said.memory[0], "little")
+
+
+def enable(slot, kind=0, length=1):
+    """Return what the control register has for one of the four."""
+    return 1 << 2 * slot | (kind | LENGTH_CODES[length] << 2) << 16 + 4 * slot
+
+
+def stops(puppet):
+    """Resume until int3 stops it, and return how far on the stage it was at each stop before."""
+    seen = []
+    while puppet.resume() == TRAP_STOP and puppet.siginfo()[2] == TRAP_HWBKPT:
+        seen.append(puppet.registers()["ip"] - puppet.strings.stage)
+    assert puppet.siginfo()[2] == SI_KERNEL
+    return seen
+
+
+def test_each_of_four_breakpoints_has_an_address_and_a_bit_of_its_own(puppet):
+    for slot in range(4):
+        assert poke(puppet, slot, puppet.strings.stage + 3 - slot) is None
+    seen = {}
+    for slots in ((0,), (1,), (2,), (3,), (0, 1, 2, 3), (1, 3)):
+        assert poke(puppet, CONTROL, sum(enable(slot) for slot in slots)) is None
+        puppet.send_to(4 * NOP + INT3)
+        seen[slots] = sorted(3 - place for place in stops(puppet))
+        assert peek(puppet, CONTROL) == sum(enable(slot) for slot in slots)
+        assert [peek(puppet, n) - puppet.strings.stage for n in range(4)] == [3, 2, 1, 0]
+    assert seen == {slots: list(slots) for slots in seen}
+
+
+def test_the_status_says_which_breakpoint_it_was(puppet):
+    puppet.send_to(4 * NOP + INT3)
+    for slot in range(4):
+        assert poke(puppet, slot, puppet.strings.stage + slot) is None
+    assert poke(puppet, CONTROL, sum(enable(slot) for slot in range(4))) is None
+    seen = []
+    for _ in range(4):
+        assert puppet.resume() == TRAP_STOP
+        seen.append(peek(puppet, STATUS) & 0xF)
+    assert seen == [1, 2, 4, 8]
+
+
+def access(puppet, opcode, address, after=b""):
+    """Assemble an access of one byte at an address."""
+    form = b"\x05" if puppet.abi is I386 else b"\x04\x25"
+    return opcode + form + address.to_bytes(4, "little") + after
+
+
+def accesses(puppet, start, length):
+    """Assemble a load and a store of each byte from before to behind what is watched."""
+    places = range(start - 1, start + length + 1)
+    loads = [(place, "load", access(puppet, b"\x8a", place)) for place in places]
+    stores = [(place, "store", access(puppet, b"\xc6", place, b"\1")) for place in places]
+    return loads + stores
+
+
+@pytest.mark.parametrize("kind", [WRITE, READ_OR_WRITE], ids=["write", "read or write"])
+def test_a_watch_is_as_long_as_it_says_and_of_that_kind(guest, puppet, kind):
+    start = puppet.strings.stage + WATCHED
+    longest = 4 if guest.identity.arch is ARCH_I386 else 8
+    for slot, length in enumerate(n for n in LENGTH_CODES if n <= longest):
+        assert poke(puppet, slot, start) is None
+        assert poke(puppet, CONTROL, enable(slot, kind, length)) is None
+        code, ends, expected = b"", {}, []
+        for place, what, piece in accesses(puppet, start, length):
+            code += piece
+            ends[len(code)] = place - start, what
+            if start <= place < start + length and (what == "store" or kind == READ_OR_WRITE):
+                expected.append((place - start, what))
+        puppet.send_to(code + INT3)
+        assert [ends[at] for at in stops(puppet)] == expected, f"{length} bytes"
+
+
+def test_a_watch_starts_at_a_multiple_of_its_length(puppet):
+    start = puppet.strings.stage + WATCHED
+    seen = {}
+    for length in (2, 4):
+        for odd in range(1, length):
+            assert poke(puppet, CONTROL, 0) is None
+            assert poke(puppet, 2, start + odd) is None
+            seen[length, odd] = poke(puppet, CONTROL, enable(2, WRITE, length))
+    assert seen == dict.fromkeys(seen, EINVAL)
+
+
+SET_TRAP_FLAG = b"\x68\x02\x03\0\0" + b"\x9d"  # push $0x302; popf
+
+
+def test_a_trap_flag_that_the_program_sets_is_its_own(puppet):
+    puppet.send_to(SET_TRAP_FLAG + 2 * NOP + INT3)
+    shown = []
+    for _ in range(2):
+        assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+        shown.append(puppet.registers()["flags"] & TRAP)
+    assert shown == [0, TRAP], "behind push, behind popf"
+    assert puppet.resume() == TRAP_STOP
+    seen = puppet.registers()["ip"] - puppet.strings.stage, puppet.siginfo()[2]
+    assert seen == (7, TRAP_TRACE), "behind the first nop"
+
+
+def test_a_trap_flag_that_a_tracer_sets_is_the_programs(puppet):
+    puppet.send_to(2 * NOP + INT3, flags=puppet.home["flags"] | TRAP)
+    assert puppet.registers()["flags"] & TRAP
+    assert puppet.resume() == TRAP_STOP
+    seen = puppet.registers()["ip"] - puppet.strings.stage, puppet.siginfo()[2]
+    assert seen == (1, TRAP_TRACE)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A handler that a tracer steps into: where it begins, on which stack, with which flags.
+
+Source: arch/x86/kernel/signal.c handle_signal, get_sigframe; arch/x86/include/asm/sighandling.h
+FIX_EFLAGS; kernel/signal.c signal_setup_done, force_sig_info_to_task (6.1).
+"""
+
+from dataclasses import dataclass
+from signal import SIGSEGV, SIGTRAP, SIGUSR1, SIGUSR2
+
+import pytest
+
+from harness.agent.ptrace import DEBUG_REGISTERS, TRAP_STOP, Request, Status
+from harness.agent.puppet import INT3, start_puppet
+from harness.agent.signals import SA_ONSTACK, SA_RESTORER, SA_SIGINFO, frame_layout
+from harness.agent.structures import ACTION, ALTERNATE_STACK
+from harness.landscape import HOLE
+
+NOP = b"\x90"
+RETURN_FROM_SIGNAL = {
+    "i386": b"\x58\xb8\xad\0\0\0\xcd\x80",  # pop %eax; mov $173, %eax; int $0x80
+    "x86_64": b"\x58\xb8\x0f\0\0\0\x0f\x05",  # pop %rax; mov $15, %eax; syscall
+}
+SI_KERNEL, TRAP_HWBKPT = 0x80, 4
+TRAP, RESUME = 0x100, 0x10000
+BREAK_AT_FIRST = 1
+CODE, FIELDS, ALTERNATE, ALTERNATE_BYTES = 0x2000, 0x3000, 0x4000, 0x4000
+DEFAULT, IGNORE = 0, 1
+SIG_BLOCK = 0
+
+
+@pytest.fixture
+def puppet(guest, abi):
+    """Give a process of `abi` that is traced by one of the kernel's own."""
+    with start_puppet(guest, abi) as puppet:
+        yield puppet
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A handler of a puppet's.
+
+    Attributes:
+        start: its first instruction.
+        stack: the stack pointer there.
+        flags: the flags there.
+        saved: where the frame keeps the flags of what was interrupted.
+    """
+
+    start: int
+    stack: int
+    flags: int
+    saved: int
+
+
+def set_handler(puppet, signal, more=0):
+    """Give a signal a handler that returns at once, and return its address."""
+    code, action = (puppet.strings.stage + at for at in (CODE, FIELDS))
+    puppet.write(code, RETURN_FROM_SIGNAL[puppet.abi.name])
+    flags = SA_SIGINFO | SA_RESTORER | more
+    fields = {"handler": code, "flags": flags, "restorer": code}
+    puppet.write(action, ACTION[puppet.abi.name].encode(**fields))
+    assert puppet.call(puppet.own_entry, "rt_sigaction", signal, action, 0, 8) == 0
+    return code
+
+
+def step_into(puppet, signal):
+    """Send a signal, let it through by a single step, and return where that led to."""
+    puppet.signal(signal)
+    assert puppet.resume() == Status.stopped(signal)
+    assert puppet.resume(Request.SINGLESTEP, by_signal=signal) == TRAP_STOP
+    seen = puppet.registers()
+    offset, _ = frame_layout(puppet.abi, SA_SIGINFO).fields["flags"]
+    return Handler(seen["ip"], seen["sp"], seen["flags"], seen["sp"] + offset)
+
+
+def saved_flags(puppet, handler):
+    return int.from_bytes(puppet.read(handler.saved, 4), "little")
+
+
+def break_at(puppet, address):
+    for number, value in ((0, address), (7, BREAK_AT_FIRST)):
+        at = DEBUG_REGISTERS[puppet.view] + number * puppet.view.word_bytes
+        assert puppet.ptrace(Request.POKEUSER, at, value).errno is None
+
+
+def where(puppet):
+    """Return how far on the stage the puppet is, and the code of the signal that stopped it."""
+    return puppet.registers()["ip"] - puppet.strings.stage, puppet.siginfo()[2]
+
+
+def test_a_step_into_a_handler_stops_at_its_first_instruction(puppet):
+    start = set_handler(puppet, SIGUSR1)
+    puppet.send_to(NOP + INT3)
+    handler = step_into(puppet, SIGUSR1)
+    assert hex(handler.start) == hex(start)
+    assert puppet.siginfo() == (SIGTRAP, 0, SIGTRAP), "as an event of ptrace"
+    assert not handler.flags & TRAP, "trap flag as the tracer sees it"
+    assert not saved_flags(puppet, handler) & TRAP, "trap flag in the frame"
+    assert puppet.resume() == TRAP_STOP
+    assert where(puppet) == (2, SI_KERNEL), "the tracer's trap flag has come back with the frame"
+
+
+def test_a_step_within_a_handler_takes_one_instruction(puppet):
+    start = set_handler(puppet, SIGUSR1)
+    puppet.send_to(NOP + INT3)
+    step_into(puppet, SIGUSR1)
+    assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+    assert puppet.registers()["ip"] == start + 1
+
+
+def test_a_second_signal_goes_on_below_the_first_on_the_alternate_stack(puppet):
+    layout, stack = ALTERNATE_STACK[puppet.abi.name], puppet.strings.stage + ALTERNATE
+    puppet.write(puppet.strings.stage, layout.encode(start=stack, size=ALTERNATE_BYTES))
+    assert puppet.call(puppet.own_entry, "sigaltstack", puppet.strings.stage, 0) == 0
+    for signal in (SIGUSR1, SIGUSR2):
+        set_handler(puppet, signal, SA_ONSTACK)
+    puppet.send_to(NOP + INT3)
+    first, second = (step_into(puppet, signal).stack - stack for signal in (SIGUSR1, SIGUSR2))
+    assert ALTERNATE_BYTES - 4096 < first < ALTERNATE_BYTES
+    assert first - 4096 < second < first, "over the frame of the first"
+    assert puppet.resume() == TRAP_STOP
+    assert where(puppet) == (2, SI_KERNEL)
+
+
+def test_the_resume_flag_in_a_frame_lets_a_breakpoint_be_passed_once(puppet):
+    """Debuggers of one's own go on by it: FIX_EFLAGS has it among the flags that are taken."""
+    set_handler(puppet, SIGUSR1)
+    seen = {}
+    for flag in (0, RESUME):
+        puppet.send_to(NOP + INT3)
+        break_at(puppet, puppet.strings.stage)
+        handler = step_into(puppet, SIGUSR1)
+        flags = saved_flags(puppet, handler) & ~RESUME | flag
+        puppet.write(handler.saved, flags.to_bytes(4, "little"))
+        assert puppet.resume() == TRAP_STOP
+        seen[flag] = where(puppet)
+    assert seen == {0: (0, TRAP_HWBKPT), RESUME: (2, SI_KERNEL)}
+
+
+def test_a_breakpoint_at_a_handler_is_not_passed_by_what_was_interrupted(puppet):
+    """A handler starts without the resume flag: handle_signal."""
+    start = set_handler(puppet, SIGUSR1)
+    puppet.send_to(NOP + INT3, flags=puppet.home["flags"] | RESUME)
+    break_at(puppet, start)
+    puppet.signal(SIGUSR1)
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    assert puppet.resume(by_signal=SIGUSR1) == TRAP_STOP
+    assert where(puppet) == (CODE, TRAP_HWBKPT)
+
+
+READ_A_HOLE = {
+    "i386": b"\xa1" + HOLE.to_bytes(4, "little"),  # mov HOLE, %eax
+    "x86_64": b"\x8b\x04\x25" + HOLE.to_bytes(4, "little"),
+}
+
+
+@pytest.mark.parametrize("how", ["blocked", "ignored"])
+def test_a_fault_whose_signal_is_not_wanted_ends_the_process(puppet, how):
+    entry, at = puppet.own_entry, puppet.strings.stage + FIELDS
+    if how == "blocked":
+        set_handler(puppet, SIGSEGV)
+        puppet.write(at, (1 << SIGSEGV - 1).to_bytes(8, "little"))
+        assert puppet.call(entry, "rt_sigprocmask", SIG_BLOCK, at, 0, 8) == 0
+    else:
+        puppet.write(at, ACTION[puppet.abi.name].encode(handler=IGNORE))
+        assert puppet.call(entry, "rt_sigaction", SIGSEGV, at, 0, 8) == 0
+    puppet.send_to(READ_A_HOLE[puppet.abi.name] + INT3)
+    assert puppet.resume() == Status.stopped(SIGSEGV)
+    assert puppet.resume(by_signal=SIGSEGV) & 0x7F == SIGSEGV
