@@ -100,6 +100,27 @@ def test_an_unmasked_x87_exception_is_sigfpe(guest, abi):
     assert said == [SIGFPE, FPE_FLTDIV, CODE + place, MF, 0, place]
 
 
+FPE_FLTOVF, FPE_FLTUND, FPE_FLTRES, FPE_FLTINV = 4, 5, 6, 7
+SCALE = "d9e8 d9fd 9b"  # fld1; fscale; fwait, by the number that is on the stack of x87 already
+# Name: what is computed with which exception unmasked, and what siginfo calls it.
+X87 = {
+    "zero by zero": (0x01, "d9ee d9ee def9 9b", FPE_FLTINV),
+    "too large": (0x08, "68 204e0000 db0424 58" + SCALE, FPE_FLTOVF),
+    "too small": (0x10, "68 e0b1ffff db0424 58" + SCALE, FPE_FLTUND),
+    "inexact": (0x20, "d9e8 6a03 db0424 58 def9 9b", FPE_FLTRES),
+}
+
+
+def test_each_x87_exception_has_a_code_of_its_own(guest, abi):
+    """Source: arch/x86/kernel/fpu/core.c fpu__exception_code (6.1)."""
+    pieces = {}
+    for name, (mask, code, _) in X87.items():
+        unmasked = b"\x68" + (0x37F & ~mask).to_bytes(4, "little") + bytes.fromhex("d92c24 58")
+        pieces[name] = Piece(unmasked + bytes.fromhex(code))
+    seen = {name: one[:2] for name, one in stop_at(guest, abi, pieces).items()}
+    assert seen == {name: [SIGFPE, code] for name, (_, _, code) in X87.items()}
+
+
 def test_the_trap_flag_stops_behind_the_next_instruction(guest, abi):
     (said,) = stop_at(guest, abi, {"popf": Piece(SET_TRAP_FLAG)}).values()
     end = len(SET_TRAP_FLAG)
@@ -151,6 +172,15 @@ def test_a_jump_to_where_nothing_is_faults_there(guest, abi):
     assert kept == {
         name: [SIGSEGV, SEGV_MAPERR, at, PF, USER, at - CODE] for name, at in places.items()
     }
+
+
+@pytest.mark.needs(arch="x86_64")
+def test_a_jump_to_data_is_refused_there(guest, abi):
+    """The 686 kernels of i386 have no bit against it in their page tables."""
+    register = name_of(abi, "bx")
+    said = stop_at(guest, abi, {"data": Piece(JUMP, {register: ROOM + 8})})
+    error = USER | PROTECTED | FETCHING
+    assert said["data"] == [SIGSEGV, SEGV_ACCERR, ROOM + 8, PF, error, ROOM + 8 - CODE]
 
 
 @pytest.mark.abis("x86_64")

@@ -56,6 +56,39 @@ def test_reading_across_into_a_read_only_page_leaves_it_alone(guest, entry, lett
     assert guest.read(entry.abi, EDGE_READ_ONLY.end - 32, 32 + READ_ONLY.size_bytes) == expected
 
 
+LONG = bytes(place * 7 % 251 for place in range(400))
+LONGER_THAN_64 = range(64, 400, 15)
+
+
+@pytest.mark.machine
+@pytest.mark.machine(cpu="EPYC")
+@pytest.mark.entries("int80", "syscall")
+def test_a_long_transfer_stops_within_what_fits(guest, entry):
+    """An i386 kernel may count by 64 bytes: usercopy_32.c __copy_user_intel."""
+    guest.write_file("/long", LONG)
+    fd = guest.call(entry, "open", b"/long\0", O_RDONLY).value
+    rooms = [At(EDGE.end - 8 - fits, Buffer(8 + fits, offset=8)) for fits in LONGER_THAN_64]
+    said = guest.series(entry, [("pread64", fd, room, len(LONG), 0, 0) for room in rooms])
+    coarse = 63 if guest.identity.arch.name == "i386" else 0
+    wrong = {fits: one.value for fits, one in zip(LONGER_THAN_64, said, strict=True)}
+    assert {f: v for f, v in wrong.items() if not f - coarse <= v <= f} == {}
+    for one in said:
+        assert one.memory[0][: 8 + one.value] == b"\xa5" * 8 + LONG[: one.value], one
+
+
+@pytest.mark.needs(arch="x86_64", since="5.16")
+@pytest.mark.machine
+@pytest.mark.machine(cpu="EPYC")
+@pytest.mark.entries("int80", "syscall")
+def test_a_long_transfer_out_of_what_is_there_takes_all_of_it(guest, entry):
+    calls = []
+    for fits in LONGER_THAN_64:
+        calls += [("write", FILE, At(EDGE.end - fits, LONG[:fits]), len(LONG))]
+    said = [one.value for one in guest.series(entry, calls)]
+    assert said == list(LONGER_THAN_64)
+    assert guest.read_file(WRITTEN) == b"".join(LONG[:fits] for fits in LONGER_THAN_64)
+
+
 @pytest.mark.parametrize("fits", [8, 16, 24])
 def test_zeros_across_the_end_of_memory_stop_there(guest, entry, fits):
     guest.write(entry.abi, EDGE.end - 48, b"\xa5" * 48)
@@ -154,6 +187,25 @@ def test_there_may_not_be_more(guest, entry):
     for count in (1025, 0x7FFF_FFFF, -1):
         assert guest.call(entry, "readv", ZEROS, segments, count).errno == EINVAL, count
         assert guest.call(entry, "writev", FILE, segments, count).errno == EINVAL, count
+
+
+MOST_AT_ONCE = 0x7FFF_F000  # include/linux/fs.h MAX_RW_COUNT
+
+
+def test_segments_have_no_more_than_2_gib_together(guest, entry):
+    nothing = guest.call(entry, "open", b"/dev/null\0", O_RDWR).value
+    cases = {
+        (0x7FFF_FFFF,): MOST_AT_ONCE,
+        (0x4000_0000, 0x3FFF_EFFF): MOST_AT_ONCE - 1,
+        (0x4000_0000, 0x3FFF_F001): MOST_AT_ONCE,
+        (0x5000_0000, 0x5000_0000, 0x5000_0000): MOST_AT_ONCE,
+        (MOST_AT_ONCE, 1, 1): MOST_AT_ONCE,
+        (8, 0x7FFF_FFFF, 8): MOST_AT_ONCE,
+    }
+    lists = [iovec(entry, *((ARENA.start, length) for length in case)) for case in cases]
+    calls = [("writev", nothing, one, len(case)) for one, case in zip(lists, cases, strict=True)]
+    seen = [one.value for one in guest.series(entry, calls)]
+    assert dict(zip(cases, seen, strict=True)) == cases
 
 
 def test_a_negative_length_is_einval(guest, entry, letters):
