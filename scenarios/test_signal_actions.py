@@ -5,7 +5,7 @@ Source: kernel/signal.c do_sigaction, sigprocmask, do_sigpending, do_sigaltstack
 sigprocmask; arch/x86/kernel/signal_32.c (6.1).
 """
 
-from errno import EINVAL
+from errno import EINVAL, ENOSYS
 
 import pytest
 
@@ -147,6 +147,27 @@ def test_the_older_call_changes_the_lower_half_alone(guest, entry):
     lower = 0xFFFF_FFFF & ~KILL_AND_STOP
     assert hex(blocked(guest, entry, SETMASK, 0)) == hex(high | lower)
     assert guest.call(entry, "sigprocmask", 3, bytes(4), 0).errno == EINVAL
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_the_oldest_calls_tell_and_set_32_signals(guest, entry):
+    """What they set are all that are blocked: kernel/signal.c ssetmask (6.1)."""
+    if guest.call(entry, "sgetmask").errno == ENOSYS:
+        pytest.skip("built without the oldest calls for masks")
+    blocked = 0x8000_0001_4000_0002
+    assert guest.call(entry, "rt_sigprocmask", SETMASK, word(blocked), 0, 8).value == 0
+    calls = (
+        ("sgetmask",),
+        ("ssetmask", 0x4104),
+        ("sgetmask",),
+        ("ssetmask", 0x7FFF_FFFF),
+        ("sgetmask",),
+    )
+    seen = [one.value & 0xFFFF_FFFF for one in guest.series(entry, calls)]
+    lower, most = blocked & 0xFFFF_FFFF, 0x7FFF_FFFF & ~KILL_AND_STOP
+    assert seen == [lower, lower, 0x4004, 0x4004, most]
+    now = guest.call(entry, "rt_sigprocmask", BLOCK, 0, Buffer(8), 8).memory[0]
+    assert now == word(most)
 
 
 def test_what_is_pending_is_told(guest, entry):

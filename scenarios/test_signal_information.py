@@ -7,12 +7,13 @@ include/uapi/asm-generic/siginfo.h (6.1).
 """
 
 import struct
-from errno import EAGAIN, EINVAL, EPERM
+from errno import EAGAIN, EINVAL, EPERM, ESRCH
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.structures import (
+    ACTION,
     ENDED,
     ENDED_AFTER,
     EVENT,
@@ -91,6 +92,58 @@ def test_queued_signals_come_by_number_and_then_in_their_order(guest, entry, own
         said = guest.call(entry, "rt_sigtimedwait", bits(FIRST, LAST), room, zero, 8)
         seen.append((said.value, layout.decode(said.memory[0])["value"]))
     assert seen == [(FIRST, 2), (FIRST, 4), (LAST, 1), (LAST, 3)]
+
+
+HANGUP, FAULT, IGNORE = 1, 11, 1
+
+
+def taken(guest, entry, *signals):
+    """Take signals until none is left, and return their numbers in the order in which they come."""
+    zero, seen = entry.table.words(0, 0), []
+    while (said := guest.call(entry, "rt_sigtimedwait", bits(*signals), 0, zero, 8)).value > 0:
+        seen.append(said.value)
+    assert said.errno == EAGAIN
+    return seen
+
+
+def test_what_a_fault_sends_comes_first(guest, entry, own):
+    """Source: kernel/signal.c SYNCHRONOUS_MASK (6.1)."""
+    both = bits(HANGUP, FAULT)
+    assert guest.call(entry, "rt_sigprocmask", BLOCK, both, 0, 8).value == 0
+    guest.series(entry, [("kill", own, HANGUP), ("kill", own, FAULT)])
+    assert taken(guest, entry, HANGUP, FAULT) == [FAULT, HANGUP]
+
+
+def test_a_signal_of_the_old_kind_waits_but_once(guest, entry, own):
+    guest.series(entry, [("kill", own, signal) for signal in (SIGUSR1, FIRST, LAST)] * 3)
+    assert taken(guest, entry, SIGUSR1, FIRST, LAST) == [SIGUSR1] + [FIRST] * 3 + [LAST] * 3
+
+
+def test_a_signal_that_is_ignored_from_now_on_is_dropped(guest, entry, own):
+    guest.series(entry, [("kill", own, signal) for signal in (SIGUSR1, FIRST, LAST)])
+    ignore = ACTION[entry.table.name].encode(handler=IGNORE)
+    assert guest.call(entry, "rt_sigaction", FIRST, ignore, 0, 8).value == 0
+    assert taken(guest, entry, SIGUSR1, FIRST, LAST) == [SIGUSR1, LAST]
+
+
+def test_a_signal_wants_a_number_and_somebody_to_have_it(guest, entry, own):
+    nobody = 0x3FFF_FFFF
+    cases = {
+        **{("kill", own, signal): None for signal in (0, SIGUSR1, LAST)},
+        **{("kill", own, signal): EINVAL for signal in (LAST + 1, -1)},
+        ("kill", nobody, 0): ESRCH,
+        ("kill", -nobody, 0): ESRCH,
+        ("kill", -0x8000_0000, 0): ESRCH,
+        **{("tkill", thread, 0): EINVAL for thread in (0, -1)},
+        ("tkill", own, LAST + 1): EINVAL,
+        ("tkill", nobody, 0): ESRCH,
+        **{("tgkill", *two, 0): EINVAL for two in ((0, own), (own, 0), (-1, own), (own, -1))},
+        **{("tgkill", *two, 0): ESRCH for two in ((1, own), (own, 1), (own, nobody))},
+        ("tgkill", own, own, LAST + 1): EINVAL,
+        ("tgkill", own, own, 0): None,
+    }
+    seen = [one.errno for one in guest.series(entry, list(cases))]
+    assert dict(zip(cases, seen, strict=True)) == cases
 
 
 def test_nobody_elses_signal_can_be_forged(guest, entry, own):

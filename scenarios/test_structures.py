@@ -7,7 +7,7 @@ Source: fs/stat.c cp_new_stat, cp_new_stat64, cp_compat_stat; arch/x86/kernel/sy
 cp_stat64; fs/fcntl.c; fs/locks.c; fs/statfs.c; kernel/sys.c do_sysinfo, setrlimit (6.1).
 """
 
-from errno import EINVAL, EOVERFLOW
+from errno import EFBIG, EINVAL, EOVERFLOW
 from os import O_CREAT, O_RDWR
 
 import pytest
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
 PATH, DEVICE_PATH = b"/described\0", b"/device\0"
 AT_HERE = -100
+GET_FLAGS = 3
 O_LARGEFILE = 0o100000
 LARGE = 5 << 32 | 0x8765_4321
 NARROW_MOST = 0x7FFF_FFFF
@@ -111,6 +112,19 @@ def test_the_older_calls_do_not_describe_a_file_past_2_gib(guest, entry):
     said = guest.series(entry, [(*call, Buffer(64)) for call, _ in narrow_stat_calls(fd)])
     assert [one.errno for one in said] == [EOVERFLOW] * 3
     assert {one.memory for one in said} == {(b"\xa5" * 64,)}
+
+
+def test_a_file_grows_past_2_gib_for_those_who_say_that_they_can(guest, entry):
+    """64-bit calls need not say so: fs/open.c force_o_largefile; fs/read_write.c (6.1)."""
+    make_file(guest, entry, 0)
+    large = entry.table is not I386
+    for flags, expected in {O_RDWR: large, O_RDWR | O_LARGEFILE: True}.items():
+        for call in (("open", PATH, flags), ("openat", AT_HERE, PATH, flags)):
+            fd = guest.call(entry, *call).value
+            assert bool(guest.call(entry, "fcntl", fd, GET_FLAGS).value & O_LARGEFILE) == expected
+            calls = [("pwrite64", fd, b"xy", 2, NARROW_MOST - n, 0) for n in (2, 1, 0)]
+            seen = [one.value for one in guest.series(entry, calls)]
+            assert seen == ([2, 2, 2] if expected else [2, 1, -EFBIG]), call
 
 
 @pytest.mark.entries("int80", "int80_64")
