@@ -12,11 +12,11 @@ import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.structures import Layout
-from harness.landscape import HOLE
+from harness.landscape import HOLE, PAGE, UNTOUCHED
 
 pytestmark = pytest.mark.entries("int80", "syscall")
 
-SELF, CHILDREN, NOBODY = 0, -1, 0x3FFF_FFFF
+SELF, CHILDREN, NOBODY, ZEROS = 0, -1, 0x3FFF_FFFF, 0
 NAMES = (
     *("user", "user_us", "system", "system_us", "most_kib", "shared", "data", "stack"),
     *("minor_faults", "major_faults", "swaps", "read", "written", "sent", "received", "signals"),
@@ -35,20 +35,20 @@ def usage(guest, entry, whose):
     return layout.decode(said.memory[0])
 
 
-def fields_of_status(guest, pid):
-    lines = guest.read_file(f"/proc/{pid}/status").decode().splitlines()
-    return {name: rest.strip() for name, _, rest in (line.partition(":") for line in lines)}
-
-
 def test_a_process_is_told_what_it_has_used(guest, entry):
-    seen = usage(guest, entry, SELF)
-    status = fields_of_status(guest, guest.call(entry, "getpid").value)
-    assert {name: seen[name] for name in NEVER_TOLD} == dict.fromkeys(NEVER_TOLD, 0)
-    assert 0 < seen["most_kib"] < 65_536
-    assert 0 < seen["minor_faults"] < 10_000
-    assert 0 < seen["waits"] <= int(status["voluntary_ctxt_switches"])
-    assert max(seen["user_us"], seen["system_us"]) < 1_000_000
-    assert 0 <= seen["user"] + seen["system"] < 600
+    before, pages = usage(guest, entry, SELF), UNTOUCHED.size_bytes // PAGE
+    calls = (
+        ("read", ZEROS, UNTOUCHED.start, UNTOUCHED.size_bytes),
+        ("nanosleep", entry.table.words(0, 1_000_000), 0),
+    )
+    assert [one.errno for one in guest.series(entry, calls)] == [None, None]
+    after = usage(guest, entry, SELF)
+    assert {name: after[name] for name in NEVER_TOLD} == dict.fromkeys(NEVER_TOLD, 0)
+    assert pages <= after["minor_faults"] - before["minor_faults"] < 2 * pages
+    assert 2 * pages < after["most_kib"] < 65_536
+    assert 0 < after["waits"] - before["waits"] < 100
+    assert max(after["user_us"], after["system_us"]) < 1_000_000
+    assert 0 <= after["user"] + after["system"] < 600
 
 
 def test_the_end_of_a_child_tells_what_it_has_used(guest, entry):
