@@ -6,12 +6,14 @@ kernel/rseq.c (6.1).
 """
 
 import struct
-from errno import EBUSY, EINVAL, ENOSYS, EPERM
+from errno import EBUSY, EINVAL, ENODEV, ENOSYS, EPERM
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.code import place_code
+from harness.agent.ptrace import Status
+from harness.agent.puppet import start_puppet
 from harness.entry import entry_paths_of, function_path
 from harness.landscape import ARENA
 
@@ -33,10 +35,32 @@ def test_the_time_stamp_counter_can_be_refused(guest, abi):
         assert seen == (expected[mode] and expected[mode][:3])
 
 
+def test_a_time_stamp_counter_is_refused_to_one_process_alone(guest, abi):
+    code = place_code(guest, abi, RDTSC_AND_RETURN)
+    with start_puppet(guest, abi) as puppet:
+        assert puppet.call(puppet.own_entry, "prctl", SET_TSC, REFUSE, 0, 0, 0) == 0
+        assert guest.call(function_path(abi), code).signal is None
+        puppet.send_to(RDTSC_AND_RETURN)
+        assert puppet.resume() == Status.stopped(SIGSEGV)
+        assert guest.call(function_path(abi), code).signal is None
+
+
 @pytest.mark.parametrize("mode", [0, 3, -1])
 def test_no_other_mode_of_the_time_stamp_counter_is_known(guest, abi, mode):
     said = guest.call(entry_paths_of(abi)[0], "prctl", SET_TSC, mode, 0, 0, 0)
     assert said.errno == EINVAL
+
+
+GET_CPUID, SET_CPUID = 0x1011, 0x1012
+
+
+@pytest.mark.entries("int80", "syscall", "int80_64")
+@pytest.mark.guest_only("a host's processor may let CPUID be refused")
+def test_cpuid_is_for_everybody_where_it_cannot_be_refused(guest, entry):
+    """Source: arch/x86/kernel/process.c do_arch_prctl_common (6.1)."""
+    cases = {(GET_CPUID, 0): 1, (SET_CPUID, 0): -ENODEV, (SET_CPUID, 1): -ENODEV}
+    seen = [one.value for one in guest.series(entry, [("arch_prctl", *two) for two in cases])]
+    assert dict(zip(cases, seen, strict=True)) == cases
 
 
 MAP_PRIVATE_ANONYMOUS, MAP_32BIT = 0x22, 0x40

@@ -7,11 +7,12 @@ volume 3, 18.2.
 """
 
 from errno import EINVAL
+from signal import SIGTRAP
 
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.ptrace import DEBUG_REGISTERS, TRAP_STOP, Request
+from harness.agent.ptrace import DEBUG_REGISTERS, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import INT3, start_puppet
 from harness.arch import ARCH_I386, I386
 
@@ -22,6 +23,7 @@ STATUS, CONTROL = 6, 7
 WRITE, READ_OR_WRITE = 1, 3
 LENGTH_CODES = {1: 0, 2: 1, 8: 2, 4: 3}
 WATCHED = 0x1000
+EVENT_FORK = 1
 
 
 @pytest.fixture
@@ -123,6 +125,22 @@ def test_a_watch_starts_at_a_multiple_of_its_length(puppet):
             assert poke(puppet, 2, start + odd) is None
             seen[length, odd] = poke(puppet, CONTROL, enable(2, WRITE, length))
     assert seen == dict.fromkeys(seen, EINVAL)
+
+
+def test_a_child_has_none_of_its_parents_breakpoints(guest, abi):
+    """Source: arch/x86/kernel/process.c copy_thread, ptrace_bps (6.1)."""
+    options = Option.TRACEFORK | Option.TRACESYSGOOD
+    with start_puppet(guest, abi, options=options) as puppet:
+        assert poke(puppet, 0, puppet.strings.stage) is None
+        assert poke(puppet, CONTROL, enable(0)) is None
+        puppet.prepare(puppet.own_entry, "fork")
+        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
+        child = puppet.follow(puppet.event_message())
+        assert child.wait().is_stop
+        assert peek(child, 0) == 0
+        child.send_to(NOP + INT3)
+        assert stops(child) == []
+        child.kill()
 
 
 SET_TRAP_FLAG = b"\x68\x02\x03\0\0" + b"\x9d"  # push $0x302; popf

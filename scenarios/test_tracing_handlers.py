@@ -6,11 +6,13 @@ FIX_EFLAGS; kernel/signal.c signal_setup_done, force_sig_info_to_task (6.1).
 """
 
 from dataclasses import dataclass
+from errno import EINTR
 from signal import SIGSEGV, SIGTRAP, SIGUSR1, SIGUSR2
 
 import pytest
 
-from harness.agent.ptrace import DEBUG_REGISTERS, TRAP_STOP, Request, Status
+from harness.agent.arguments import Buffer
+from harness.agent.ptrace import CALL_STOP, DEBUG_REGISTERS, TRAP_STOP, Request, Status
 from harness.agent.puppet import INT3, start_puppet
 from harness.agent.signals import SA_ONSTACK, SA_RESTORER, SA_SIGINFO, frame_layout
 from harness.agent.structures import ACTION, ALTERNATE_STACK
@@ -147,6 +149,84 @@ def test_a_breakpoint_at_a_handler_is_not_passed_by_what_was_interrupted(puppet)
     assert puppet.resume() == Status.stopped(SIGUSR1)
     assert puppet.resume(by_signal=SIGUSR1) == TRAP_STOP
     assert where(puppet) == (CODE, TRAP_HWBKPT)
+
+
+ENDS_WITH_A_HANDLER = {
+    "rt_sigsuspend": ("mask", 8),
+    "sigsuspend": (0, 0, 1 << SIGUSR2 - 1),
+    "ppoll": (0, 0, 0, "mask", 8),
+    "pselect6": (0, 0, 0, 0, 0, "block"),
+    "epoll_pwait": ("epoll", "room", 1, -1, "mask", 8),
+}
+"""Calls that wait with another mask, which blocks SIGUSR2 alone."""
+
+
+def calls_that_wait(puppet):
+    """Return those that the process has, with their places filled in."""
+    at, word = puppet.strings.stage + FIELDS, puppet.abi.word_bytes
+    puppet.write(at, (1 << SIGUSR2 - 1).to_bytes(8, "little") + puppet.abi.words(at, 8))
+    places = {"mask": at, "block": at + 8, "room": at + 8 + 2 * word}
+    places["epoll"] = puppet.call(puppet.own_entry, "epoll_create1", 0)
+    there = puppet.table(puppet.own_entry).numbers.keys() & ENDS_WITH_A_HANDLER.keys()
+    return {name: [places.get(a, a) for a in ENDS_WITH_A_HANDLER[name]] for name in sorted(there)}
+
+
+@pytest.fixture
+def before(puppet):
+    """Give the mask that the process has: it blocks SIGUSR1, and the last of all."""
+    mask = 1 << SIGUSR1 - 1 | 1 << 63
+    set_handler(puppet, SIGUSR1)
+    puppet.home = puppet.registers()
+    return mask
+
+
+def mask_of(puppet):
+    said = puppet.ptrace(Request.GETSIGMASK, 8, Buffer(8))
+    return hex(int.from_bytes(said.memory[0], "little"))
+
+
+def set_mask(puppet, mask):
+    assert puppet.ptrace(Request.SETSIGMASK, 8, mask.to_bytes(8, "little")).value == 0
+
+
+def masks(puppet, name, arguments):
+    """Return the mask within the handler that ends a call, in its frame, and behind the call."""
+    puppet.go_home()
+    puppet.prepare(puppet.own_entry, name, *arguments)
+    handler = step_into(puppet, SIGUSR1)
+    within = mask_of(puppet)
+    offset, _ = frame_layout(puppet.abi, SA_SIGINFO).fields["mask"]
+    saved = hex(int.from_bytes(puppet.read(handler.stack + offset, 8), "little"))
+    assert puppet.resume() == TRAP_STOP
+    assert puppet.abi.signed(puppet.after()["ax"]) == -EINTR, name
+    return within, saved, mask_of(puppet)
+
+
+def test_a_mask_for_the_time_of_a_call_ends_with_it(puppet, before):
+    """What the handler goes back to is the mask from before: sigmask_to_save."""
+    calls = calls_that_wait(puppet)
+    set_mask(puppet, before)
+    seen = {name: masks(puppet, name, arguments) for name, arguments in calls.items()}
+    within = hex(1 << SIGUSR1 - 1 | 1 << SIGUSR2 - 1)
+    assert seen == dict.fromkeys(seen, (within, hex(before), hex(before)))
+
+
+def test_a_mask_for_the_time_of_a_call_ends_when_it_is_made_again(puppet, before):
+    """Only epoll_pwait is not: man 7 signal."""
+    calls, seen = calls_that_wait(puppet), {}
+    del calls["epoll_pwait"]
+    set_mask(puppet, before)
+    for name, arguments in calls.items():
+        puppet.go_home()
+        puppet.prepare(puppet.own_entry, name, *arguments)
+        _, status = puppet.interrupt(SIGUSR1)
+        assert status == CALL_STOP, name
+        assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1), name
+        stop = puppet.resume(Request.SYSCALL)
+        seen[name] = stop, mask_of(puppet)
+        puppet.set_registers(orig_ax=-1)
+        assert list(puppet.stops(Request.SYSCALL))[-1] == TRAP_STOP, name
+    assert seen == dict.fromkeys(seen, (CALL_STOP, hex(before)))
 
 
 READ_A_HOLE = {
