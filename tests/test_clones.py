@@ -301,6 +301,18 @@ def test_a_pool_is_bounded_and_empty_in_the_end() -> None:
     assert not [pid for pid in pids if is_there(pid)]
 
 
+def test_whoever_waits_for_a_clone_hears_why_there_is_none() -> None:
+    def refuse(clone: Clone) -> None:
+        raise ValueError(f"nothing is right about {clone.pid}")
+
+    with (
+        ClonePool(spring_of(X86_64), size=1, prepare=refuse) as pool,
+        pytest.raises(ValueError, match="nothing is right"),
+        pool.take(),
+    ):
+        pass
+
+
 def test_the_cache_is_shown_limited_and_cleared(own_states: Path) -> None:
     spring_of(X86_64).find_state()
     state = {"TRAPGATE_STATE": str(own_states.parent / "limits")}

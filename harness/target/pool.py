@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from harness.errors import HostError, TrapgateError
+from harness.errors import HostError
 from harness.target.spring import Clone, Spring
 
 _GRACE_S = 120.0
@@ -30,7 +30,7 @@ class ClonePool:
         starters: how many are started or taken back at the same time.
         eager: whether all of them are started as the pool opens, and not when they are missed.
         again: whether a clone that is given back waits again; else it is ended and replaced.
-        prepare: what is done to each clone before it waits; may raise a `TrapgateError`.
+        prepare: what is done to each clone before it waits; what it raises, whoever waits gets.
 
     Raises:
         HostError: this host cannot keep a state.
@@ -53,7 +53,7 @@ class ClonePool:
         self._eager = size if eager else 0
         self._again = again
         self._prepare = prepare
-        self._ready: queue.Queue[Clone | TrapgateError] = queue.Queue()
+        self._ready: queue.Queue[Clone | Exception] = queue.Queue()
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._open: dict[Clone, contextlib.ExitStack] = {}
         self._threads = [
@@ -96,7 +96,7 @@ class ClonePool:
         """Take a clone that waits; it is given back when the block is left.
 
         Raises:
-            HostError: no clone could be started.
+            HostError: no clone could be started; or what else has kept it from starting.
         """
         clone = self._next()
         try:
@@ -111,7 +111,7 @@ class ClonePool:
             clone = self._ready.get(timeout=_GRACE_S)
         except queue.Empty as error:
             raise HostError(f"no clone within {_GRACE_S:g} s") from error
-        if isinstance(clone, TrapgateError):
+        if isinstance(clone, Exception):
             raise clone
         return clone
 
@@ -129,7 +129,7 @@ class ClonePool:
         try:
             clone = stack.enter_context(self._spring.start_clone())
             self._make_ready(clone)
-        except TrapgateError as error:
+        except Exception as error:  # whoever waits for a clone is to hear of it
             stack.close()
             self._missing.release()
             self._ready.put(error)
@@ -150,8 +150,8 @@ class ClonePool:
                     self._make_ready(clone)
                 self._ready.put(clone)
                 return
-        except TrapgateError:
-            pass  # whatever a test has done to it: the next one gets another
+        except Exception:  # noqa: S110 - whatever was done to it: the next test gets another
+            pass
         self._open.pop(clone).close()
         self._missing.release()
         if self._eager or not self.waiting:
