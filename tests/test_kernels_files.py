@@ -11,7 +11,7 @@ from kernel_archive import make_bzimage, make_vmlinux, tiny_image
 
 from harness.arch import ARCH_X86_64
 from harness.errors import DeclarationError
-from harness.kernels import Kernel, find_source, obtain
+from harness.kernels import Kernel, find_source, obtain, tell_apart
 from harness.kernels.files import host_files
 
 
@@ -98,6 +98,19 @@ def test_a_damaged_image_leaves_nothing_in_the_cache(tmp_path: Path, cache: Path
     with pytest.raises(DeclarationError, match=r"payload of kernel .* is damaged or cut short"):
         kernel_at(image)
     assert not list(cache.glob("images/*"))
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    specs = ["6.1/i386"]
+    for folder in ("old/x86", "new/x86", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "bzImage").write_bytes(tiny_image("6.18.1-mine", ARCH_X86_64))
+        specs.append(str(tmp_path / folder / "bzImage"))
+    alone = [source.id for source in tell_apart([find_source(spec) for spec in specs[:2]])]
+    assert alone == ["6.1/i386", "bzImage"]
+    told = [source.id for source in tell_apart([find_source(spec) for spec in [*specs, specs[1]]])]
+    old = "old/x86/bzImage"
+    assert told == ["6.1/i386", old, "new/x86/bzImage", "other/bzImage", old]
 
 
 def test_the_host_without_an_image_is_told_so() -> None:

@@ -7,7 +7,15 @@ Two steps. `find_source` says what a spec means and costs next to nothing; `obta
 
 from harness.kernels.kernel import Kernel, Provenance
 from harness.kernels.obtain import obtain
-from harness.kernels.spec import KernelSource, find_source
+from harness.kernels.spec import KernelSource, find_source, tell_apart
 from harness.kernels.supply import Supply
 
-__all__ = ["Kernel", "KernelSource", "Provenance", "Supply", "find_source", "obtain"]
+__all__ = [
+    "Kernel",
+    "KernelSource",
+    "Provenance",
+    "Supply",
+    "find_source",
+    "obtain",
+    "tell_apart",
+]

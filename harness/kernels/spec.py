@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.arch import Arch
@@ -26,17 +28,20 @@ class KernelSource:
         arch: what it is built for.
         entry: its entry in the catalogue.
         files: the user's own files.
+        shown_parts: how many parts of a path, from its end, are its short name.
     """
 
     spec: str
     arch: Arch
     entry: Entry | None = None
     files: KernelFiles | None = None
+    shown_parts: int = 1
 
     @property
     def id(self) -> str:
-        """A short name for test identifiers: the spec, or the last part of a path."""
-        return self.spec if self.entry else Path(self.spec).name or self.spec
+        """A short name for test identifiers: the spec, or the last parts of a path."""
+        shown = Path(*Path(self.spec).parts[-self.shown_parts :])
+        return self.spec if self.entry or not shown.name else str(shown).lstrip(os.sep)
 
 
 def find_source(spec: str) -> KernelSource:
@@ -59,6 +64,20 @@ def find_source(spec: str) -> KernelSource:
         files = read_files(Path(spec))
         return KernelSource(spec, files.arch, files=files)
     raise DeclarationError(f"no kernel is called {spec!r}", hint=_nearest(spec))
+
+
+def tell_apart(sources: Sequence[KernelSource]) -> list[KernelSource]:
+    """Return kernels with short names of their own, where paths end alike: a/bzImage, b/bzImage.
+
+    Args:
+        sources: in any order; the same spec may be there more than once, and keeps one name.
+    """
+    alike = Counter({source.spec: source.id for source in sources}.values())
+    most = max((len(Path(source.spec).parts) for source in sources), default=1)
+    if max(alike.values(), default=1) == 1 or max(s.shown_parts for s in sources) >= most:
+        return list(sources)
+    longer = [replace(s, shown_parts=s.shown_parts + (alike[s.id] > 1)) for s in sources]
+    return tell_apart(longer)
 
 
 def looks_like_path(spec: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from _pytest.mark.expression import Expression
 
 from harness.errors import DeclarationError
-from harness.kernels import Supply, find_source
+from harness.kernels import Supply, find_source, tell_apart
 from harness.kernels.catalogue import default_specs
 from harness.kernels.patterns import expand_specs
 from harness.machine.accelerator import ACCELERATORS
@@ -106,7 +106,7 @@ def check_selection(config: pytest.Config) -> None:
 def _booted(config: pytest.Config) -> tuple[Configuration, ...]:
     specs = expand_specs(config.getoption("--kernel") or default_specs())
     cpus = read_all_models(config.getoption("--cpu") or ()) or ("",)
-    sources = [find_source(spec) for spec in specs]
+    sources = tell_apart([find_source(spec) for spec in specs])
     return tuple(Configuration(source, _options(config, cpu)) for source in sources for cpu in cpus)
 
 
