@@ -27,9 +27,9 @@ EVENT_FORK = 1
 
 
 @pytest.fixture
-def puppet(guest, abi):
-    """Give a process of `abi` that is traced by one of the kernel's own."""
-    with start_puppet(guest, abi) as puppet:
+def puppet(guest):
+    """Give a process of the kernel's own ABI, and a tracer of the same."""
+    with start_puppet(guest, guest.identity.arch.abi) as puppet:
         yield puppet
 
 
@@ -127,10 +127,10 @@ def test_a_watch_starts_at_a_multiple_of_its_length(puppet):
     assert seen == dict.fromkeys(seen, EINVAL)
 
 
-def test_a_child_has_none_of_its_parents_breakpoints(guest, abi):
+def test_a_child_has_none_of_its_parents_breakpoints(guest):
     """Source: arch/x86/kernel/process.c copy_thread, ptrace_bps (6.1)."""
     options = Option.TRACEFORK | Option.TRACESYSGOOD
-    with start_puppet(guest, abi, options=options) as puppet:
+    with start_puppet(guest, guest.identity.arch.abi, options=options) as puppet:
         assert poke(puppet, 0, puppet.strings.stage) is None
         assert poke(puppet, CONTROL, enable(0)) is None
         puppet.prepare(puppet.own_entry, "fork")
