@@ -57,8 +57,6 @@ class Port:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._incoming = select.poll()
-        self._incoming.register(connection, select.POLLIN)
         connection.settimeout(0)
 
     def send(self, data: bytes, deadline: Deadline) -> None:
@@ -89,7 +87,9 @@ class Port:
 
     def has_something(self, within_ms: float) -> bool:
         """Wait a moment; tell whether there are bytes, or the other end is gone."""
-        return bool(self._incoming.poll(within_ms))
+        poller = select.poll()
+        poller.register(self._connection, select.POLLIN)
+        return bool(poller.poll(within_ms))
 
     def _wait(self, mask: int, deadline: Deadline) -> None:
         poller = select.poll()
