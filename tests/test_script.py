@@ -246,6 +246,7 @@ def ask_something(guest: Guest) -> None:
 
 @on(X86_64)
 def test_what_was_asked_is_lifted(booted: Guest) -> None:
+    booted.renew()
     booted.asked.clear()
     ask_something(booted)
     lifted = lift(booted.asked, booted.table)
