@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from harness.errors import HostError
+from harness.errors import DeclarationError, HostError
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -22,6 +22,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except OSError:
         scratch.unlink(missing_ok=True)
         raise
+
+
+def check_output(path: Path) -> None:
+    """See that there is a folder for what the user has asked for, before long work begins.
+
+    Raises:
+        DeclarationError: there is none.
+    """
+    if not path.parent.is_dir():
+        raise DeclarationError(f"there is no folder {path.parent} for {path.name}")
 
 
 def write_output(path: Path, content: str | bytes, what: str = "file") -> None:

@@ -12,16 +12,16 @@ import typer
 from harness.cli.answered import show_answered
 from harness.cli.app import app
 from harness.cli.machine import MachineChoice, takes_machine
-from harness.cli.replay import default_spec, with_header
-from harness.errors import DeclarationError, OutcomeKind
+from harness.cli.replay import obtain_for
+from harness.errors import OutcomeKind
 from harness.repro.archive import KERNEL, SUFFIX, write_archive
 from harness.repro.bundle import make_bundle
 from harness.repro.opening import open_program
 from harness.repro.result import run_script
 from harness.script.header import header_of
-from harness.script.replay import check_names
 from harness.script.statements import Script
 from harness.target.spring import start_guest
+from harness.whole import check_output
 
 _File = Annotated[Path, typer.Argument(metavar="FAILURE", help="The script of a failure.")]
 _Output = Annotated[
@@ -42,12 +42,9 @@ def bundle(
 
     Status 0: the bundle is written, whatever the outcome was. 2: it is not.
     """
-    if not output.parent.is_dir():
-        raise DeclarationError(f"there is no folder {output.parent} for {output.name}")
+    check_output(output)
     with open_program(failure, machine.spec) as opened:
-        choice = with_header(machine, opened.script.header)
-        kernel = choice.obtain(default_spec(opened.script))
-        check_names(opened.script, kernel.version)
+        choice, kernel = obtain_for(machine, opened.script)
         script = _with_machine(opened.script, choice)
         with start_guest(kernel, choice.options) as guest:
             result = run_script(guest, script, lambda said: typer.echo(show_answered(said)))

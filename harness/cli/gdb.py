@@ -16,12 +16,12 @@ import typer
 from harness.cli.answered import show_answered
 from harness.cli.app import app
 from harness.cli.machine import MachineChoice, takes_machine
-from harness.cli.replay import default_spec, with_header
+from harness.cli.replay import obtain_for
 from harness.cli.terminal import kept_terminal
 from harness.errors import GuestError
 from harness.repro.debugging import Call, Stopped, asking, cut, stopped_before
 from harness.repro.opening import open_program
-from harness.script.replay import Replay, check_names
+from harness.script.replay import Replay
 from harness.script.writing import show_statement
 from harness.target.spring import Spring
 from harness.tools import require_tool
@@ -44,9 +44,7 @@ def gdb(file: _File, given: _Given = None, *, machine: MachineChoice) -> None:
     """
     debugger = str(require_tool("gdb"))
     with open_program(file, machine.spec) as opened:
-        choice = with_header(machine, opened.script.header)
-        kernel = choice.obtain(default_spec(opened.script))
-        check_names(opened.script, kernel.version)
+        choice, kernel = obtain_for(machine, opened.script)
         before, call = cut(opened.script)
         with Spring(kernel, choice.options).start_with_machine() as (guest, running):
             replay = Replay(guest)

@@ -11,13 +11,12 @@ import typer
 from harness.cli.app import app
 from harness.cli.machine import MachineChoice, takes_machine
 from harness.cli.played import show_played
-from harness.cli.replay import default_spec, with_header
-from harness.errors import DeclarationError
+from harness.cli.replay import obtain_for
 from harness.repro.opening import open_program
 from harness.repro.recorder import plan_recorded
 from harness.repro.recorder import record as record_run
 from harness.repro.recording import SUFFIX, write_recording
-from harness.script.replay import check_names
+from harness.whole import check_output
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="A script, or a bundle.")]
 _Output = Annotated[
@@ -41,12 +40,9 @@ def record(file: _File, *, machine: MachineChoice, output: _Output = None) -> No
     there is no end to record. 2: it is not written.
     """
     path = output or Path(file.with_suffix(SUFFIX).name)
-    if not path.parent.is_dir():
-        raise DeclarationError(f"there is no folder {path.parent} for {path.name}")
+    check_output(path)
     with open_program(file, machine.spec) as opened:
-        choice = with_header(machine, opened.script.header)
-        kernel = choice.obtain(default_spec(opened.script))
-        check_names(opened.script, kernel.version)
+        choice, kernel = obtain_for(machine, opened.script)
         plan = plan_recorded(kernel, choice.options)
         played = record_run(kernel, plan, opened.script)
     write_recording(path, played.recording)

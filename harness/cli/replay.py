@@ -111,6 +111,19 @@ def with_header(machine: MachineChoice, header: Header) -> MachineChoice:
     return replace(machine, spec=machine.spec or header.kernel, options=options)
 
 
+def obtain_for(machine: MachineChoice, script: Script) -> tuple[MachineChoice, Kernel]:
+    """Return in what a script is carried out, and the kernel, which knows all its calls.
+
+    Raises:
+        DeclarationError: it does not know one, or cannot be meant.
+        HostError: it cannot be had.
+    """
+    choice = with_header(machine, script.header)
+    kernel = choice.obtain(default_spec(script))
+    check_names(script, kernel.version)
+    return choice, kernel
+
+
 def _told(answers: Iterable[Answered]) -> Iterable[Answered]:
     for answered in answers:
         typer.echo(show_answered(answered))

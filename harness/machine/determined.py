@@ -23,9 +23,8 @@ from harness.deadline import Deadline, Patience
 from harness.errors import HostError
 from harness.machine.arguments import Wiring, qemu_arguments
 from harness.machine.console import last_lines
-from harness.machine.emulator import EMULATOR
+from harness.machine.emulator import spawn_emulator
 from harness.machine.plan import MachinePlan
-from harness.tools import require_tool
 
 if TYPE_CHECKING:
     from harness.machine.monitor import Monitor
@@ -111,16 +110,9 @@ class _Machine:
             events=f"rr={mode.value},rrfile={_path(files.events)}",
         )
         inherited = (self.console, self.answers, there, files.initramfs, files.events)
-        guard = [str(require_tool("setpriv")), "--pdeathsig", "KILL", "--"]
+        descriptors = [file.fileno() for file in inherited]
         with there:
-            self.process = subprocess.Popen(
-                [*guard, str(require_tool(EMULATOR)), *qemu_arguments(plan, wiring)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self.errors,
-                pass_fds=[file.fileno() for file in inherited],
-                start_new_session=True,
-            )
+            self.process = spawn_emulator(qemu_arguments(plan, wiring), self.errors, descriptors)
 
     def connect(self, limit_s: float) -> None:
         """Wait until QEMU's monitor answers."""

@@ -16,16 +16,15 @@ from harness.deadline import Deadline, Patience
 from harness.errors import HostError
 from harness.machine.arguments import Wiring, qemu_arguments
 from harness.machine.console import last_lines
+from harness.machine.emulator import spawn_emulator
 from harness.machine.errata import QemuVersion
 from harness.machine.origin import BOOTED, Origin
 from harness.machine.plan import MachinePlan
 from harness.machine.shared import SharedMemory
-from harness.tools import require_tool
 
 if TYPE_CHECKING:
     from harness.machine.monitor import Monitor
 
-_EMULATOR = "qemu-system-x86_64"
 _EVENT_S = 0.5
 _DRAINED_BYTES = 1 << 16
 
@@ -60,20 +59,8 @@ class QemuProcess:
             wiring = _inherited(console, frames, monitor, window, self.devices)
             descriptors = [console, frames, monitor, window]
             descriptors += [self.devices] if self.devices else []
-            self.process = self._spawn(wiring, descriptors)
-
-    def _spawn(self, wiring: Wiring, descriptors: list[int]) -> subprocess.Popen[bytes]:
-        """Start QEMU so that it dies when we do, however we die."""
-        emulator = str(require_tool(_EMULATOR))
-        guard = [str(require_tool("setpriv")), "--pdeathsig", "KILL", "--"]
-        return subprocess.Popen(
-            [*guard, emulator, *qemu_arguments(self.plan, wiring, self.origin)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
-            pass_fds=descriptors,
-            start_new_session=True,
-        )
+            arguments = qemu_arguments(self.plan, wiring, self.origin)
+            self.process = spawn_emulator(arguments, self._errors, descriptors)
 
     def connect(self) -> None:
         """Wait until QEMU's monitor answers.

@@ -63,7 +63,8 @@ def save_devices(process: QemuProcess) -> None:
     Raises:
         HostError: QEMU could not.
     """
-    _run_snapshot_job(process, "snapshot-save")
+    nodes = {"vmstate": SNAPSHOT_NODE, "devices": [SNAPSHOT_NODE]}
+    _run_job(process, "snapshot-save", tag=SNAPSHOT_TAG, **nodes)
 
 
 def forget_devices(process: QemuProcess) -> None:
@@ -110,11 +111,6 @@ def leave_memory_out(process: QemuProcess) -> None:
     """Tell QEMU that memory in files is not part of snapshots."""
     capability = {"capability": _CAPABILITY, "state": True}
     process.ask("migrate-set-capabilities", capabilities=[capability])
-
-
-def _run_snapshot_job(process: QemuProcess, command: str) -> None:
-    nodes = {"vmstate": SNAPSHOT_NODE, "devices": [SNAPSHOT_NODE]}
-    _run_job(process, command, tag=SNAPSHOT_TAG, **nodes)
 
 
 def _run_job(process: QemuProcess, command: str, **arguments: object) -> None:

@@ -56,14 +56,12 @@ class SavedDevices:
         ticks: what the time stamp counter held when the state was saved.
         whole: the stream as it was saved.
         lean: the same without what makes TCG forget, None where that section has to be loaded.
-        halted: whether the processor was waiting for an interrupt.
     """
 
     start: int
     ticks: int
     whole: Stream
     lean: Stream | None
-    halted: bool
 
 
 def read_saved_devices(container: bytes) -> SavedDevices | None:
@@ -91,7 +89,6 @@ def read_saved_devices(container: bytes) -> SavedDevices | None:
         ticks + offset,
         Stream(whole, offset_at),
         _without(common, whole, offset_at),
-        any(whole[common.data : common.field("interrupt_request")]),
     )
 
 
