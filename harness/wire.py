@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import struct
 
-PROTOCOL = 2
+PROTOCOL = 3
 MAGIC = 0x4754
 HEADER = struct.Struct("<HBBII")
 """Magic, type, status, sequence, length of the payload in bytes."""
@@ -31,7 +31,7 @@ class FrameType(enum.IntEnum):
     """What a frame is: requests of the host first, answers of the agent from 64."""
 
     RUN = 1
-    """Run a program of operations: u8 ABI bits, u8 flags, u32 timeout in ms, program."""
+    """Run operations: u8 ABI bits, u32 timeout in ms, u32 bytes of program, program."""
     PUT = 2
     """Write a file: u32 mode, u64 offset, path with its NUL, data."""
     GET = 3
@@ -46,7 +46,8 @@ class FrameType(enum.IntEnum):
     SHARE = 7
     """Go on in the shared window, both ways; the serial port then only wakes the agent up."""
     SETTLE = 8
-    """Set the wall clock and reseed the random pool: u64 seconds, u64 nanoseconds, random bytes."""
+    """Begin anew: u8 whether running executors are left asleep and the next RUN starts new ones,
+    u64 seconds and u64 nanoseconds for the wall clock, random bytes for the kernel's pool."""
 
     INPUT = 9
     """What a started program is to read, nothing at the end. It answers a `WANT`, with the sequence

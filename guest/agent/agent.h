@@ -44,10 +44,15 @@ u32 take_u32(struct cursor *c);
 u64 take_u64(struct cursor *c);
 const char *take_text(struct cursor *c);
 
+/* In child_*.S: a process that shares our memory until it ends or becomes a program, while we wait.
+ * Returns its number, or -errno; `child` must not return. */
+long start_child(void (*child)(const void *argument), const void *argument);
+
 /* In run.c: programs for the executors, which lie in the room. */
 void set_room(const char *folder);
 void run_program(const struct frame *request);
 void renew_executors(const struct frame *request);
+void leave_executors(void);
 u8 abis(void);
 
 struct pollfd;

@@ -8,8 +8,7 @@
 #include "executor.h"
 #include "numbers.h"
 
-static u8 program[MAX_PAYLOAD];
-static u8 answer[MAX_PAYLOAD + 4];
+static struct message program, answer;
 static const u8 *at, *end;
 static u8 *put;
 
@@ -34,9 +33,14 @@ static void take(void *to, uptr bytes)
 	at += bytes;
 }
 
+static uptr room(void)
+{
+	return (uptr)(answer.content + sizeof(answer.content) - put);
+}
+
 static void give(const void *from, uptr bytes)
 {
-	if (bytes > (uptr)(answer + sizeof(answer) - put))
+	if (bytes > room())
 		die(102);
 	memcpy(put, from, bytes);
 	put += bytes;
@@ -63,7 +67,7 @@ static void do_read(void)
 
 	take(&from, sizeof(from));
 	give(&got, sizeof(got));
-	if (from.bytes > (uptr)(answer + sizeof(answer) - put))
+	if (from.bytes > room())
 		die(102);
 	got = from.bytes - (u32)guarded_copy(put, (void *)(uptr)from.address, from.bytes);
 	memcpy(count, &got, sizeof(got));
@@ -122,12 +126,11 @@ static void do_call(void)
 	give_changes();
 }
 
-/* Carry a program out; what it answers is in `answer`, behind four bytes for its length. */
-static u32 run(u32 bytes)
+static void run(void)
 {
-	at = program;
-	end = program + bytes;
-	put = answer + 4;
+	at = program.content;
+	end = program.content + program.bytes;
+	put = answer.content;
 	while (at < end) {
 		switch (*at++) {
 		case OP_WRITE:
@@ -146,23 +149,18 @@ static u32 run(u32 bytes)
 			die(104);
 		}
 	}
-	return (u32)(put - answer - 4);
+	answer.bytes = (u32)(put - answer.content);
 }
 
 _Noreturn void c_main(const uptr *stack)
 {
-	u32 bytes;
-
 	own_thread = (uptr)sys0(NR_gettid);
 	map_regions();
 	describe(stack);
 	catch_signals();
-	while (read_all(REQUEST_FD, &bytes, sizeof(bytes)) == 0) {
-		if (bytes > sizeof(program) || read_all(REQUEST_FD, program, bytes))
-			break;
-		bytes = run(bytes);
-		memcpy(answer, &bytes, sizeof(bytes));
-		if (write_all(ANSWER_FD, answer, bytes + 4))
+	while (read_message(REQUEST_FD, &program) == 0) {
+		run();
+		if (write_all(ANSWER_FD, &answer, sizeof(answer.bytes) + answer.bytes))
 			break;
 	}
 	die(0);

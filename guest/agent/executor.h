@@ -6,6 +6,8 @@
 #include "facts.h"
 #include "guest.h"
 
+#include "message.h"
+
 /* Where the agent and the executor talk; high, so that a call's descriptors begin at 3. */
 #define REQUEST_FD 1000
 #define ANSWER_FD 1001

@@ -9,7 +9,6 @@
 #include "agent.h"
 #include "numbers.h"
 
-#define SIGCHLD 17
 #define CLONE_NEWNS 0x00020000
 #define CLONE_NEWUTS 0x04000000
 #define CLONE_NEWIPC 0x08000000

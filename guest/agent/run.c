@@ -26,7 +26,7 @@ static struct executor executors[] = {
 	{ "/executor.i386", 32, 0, -1, -1 },
 };
 
-static u8 answer[MAX_PAYLOAD];
+static struct message answer;
 static const char *room = ""; /* what stands before every path */
 static char in_room[MOST_PATH];
 
@@ -71,18 +71,25 @@ static void open_standard_files(void)
 	sys3(NR_dup3, file, 2, 0);
 }
 
-_Noreturn static void become(const struct executor *e, int request, int answer_to)
+struct becoming {
+	const struct executor *executor;
+	int request;
+	int answer;
+};
+
+static void become(const void *argument)
 {
 	static const char *const no_environment[] = { NULL };
+	const struct becoming *b = argument;
 	const char *arguments[] = { NULL, NULL };
 	u32 failure[2] = { NO_EXECUTOR, 0 };
 
 	sys2(NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	sys0(NR_setsid);
-	sys3(NR_dup3, request, REQUEST_FD, 0);
-	sys3(NR_dup3, answer_to, ANSWER_FD, 0);
+	sys3(NR_dup3, b->request, REQUEST_FD, 0);
+	sys3(NR_dup3, b->answer, ANSWER_FD, 0);
 	open_standard_files();
-	arguments[0] = find_in_room(e->path);
+	arguments[0] = find_in_room(b->executor->path);
 	failure[1] = (u32)-sys3(NR_execve, arguments[0], arguments, no_environment);
 	write_all(ANSWER_FD, failure, sizeof(failure));
 	die(127);
@@ -98,9 +105,7 @@ static long start(struct executor *e)
 	error = sys2(NR_pipe2, answers, O_CLOEXEC);
 	if (error)
 		return error;
-	e->pid = sys0(NR_fork);
-	if (e->pid == 0)
-		become(e, requests[0], answers[1]);
+	e->pid = start_child(become, &(struct becoming){ e, requests[0], answers[1] });
 	sys1(NR_close, requests[0]);
 	sys1(NR_close, answers[1]);
 	e->request = requests[1];
@@ -177,18 +182,16 @@ static long await_answer(const struct executor *e, u32 timeout_ms)
 
 static void pass_answer(struct executor *e, u32 sequence)
 {
-	u32 bytes = 0;
+	u32 error;
 
-	if (read_all(e->answer, &bytes, sizeof(bytes))) {
-		send_status(STATUS_DIED, sequence, await_end(e));
-	} else if (bytes == NO_EXECUTOR) {
-		read_all(e->answer, &bytes, sizeof(bytes));
+	if (read_message(e->answer, &answer) == 0) {
+		send_frame(FRAME_DONE, STATUS_OK, sequence, answer.content, answer.bytes);
+	} else if (answer.bytes == NO_EXECUTOR) {
+		memcpy(&error, answer.content, sizeof(error));
 		bury(e);
-		send_status(STATUS_ERRNO, sequence, bytes);
-	} else if (bytes > sizeof(answer) || read_all(e->answer, answer, bytes)) {
-		send_status(STATUS_DIED, sequence, await_end(e));
+		send_status(STATUS_ERRNO, sequence, error);
 	} else {
-		send_frame(FRAME_DONE, STATUS_OK, sequence, answer, bytes);
+		send_status(STATUS_DIED, sequence, await_end(e));
 	}
 }
 
@@ -196,11 +199,11 @@ void run_program(const struct frame *request)
 {
 	struct cursor c = open_request(request);
 	struct executor *e = find_executor(take_u8(&c));
-	u32 timeout_ms, bytes;
+	u32 timeout_ms = take_u32(&c);
+	const u8 *program = c.at;
+	u32 bytes = take_u32(&c);
 
-	(void)take_u8(&c);
-	timeout_ms = take_u32(&c);
-	if (c.bad || !e) {
+	if (c.bad || !e || bytes != (uptr)(c.end - c.at)) {
 		send_status(STATUS_MALFORMED, request->sequence, 0);
 		return;
 	}
@@ -213,8 +216,7 @@ void run_program(const struct frame *request)
 			return;
 		}
 	}
-	bytes = (u32)(c.end - c.at);
-	if (write_all(e->request, &bytes, sizeof(bytes)) || write_all(e->request, c.at, bytes)) {
+	if (write_all(e->request, program, sizeof(bytes) + bytes)) {
 		pass_answer(e, request->sequence);
 	} else if (await_answer(e, timeout_ms) == 0) {
 		kill_and_bury(e);
@@ -222,6 +224,13 @@ void run_program(const struct frame *request)
 	} else {
 		pass_answer(e, request->sequence);
 	}
+}
+
+/* Who is taken back soon need not end them, which takes time. */
+void leave_executors(void)
+{
+	for (u32 i = 0; i < ARRAY_LENGTH(executors); i++)
+		executors[i].pid = 0;
 }
 
 void renew_executors(const struct frame *request)

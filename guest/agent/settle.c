@@ -44,6 +44,7 @@ static long reseed(const u8 *seed)
 void settle(const struct frame *request)
 {
 	struct cursor c = open_request(request);
+	u8 fresh = take_u8(&c);
 	u64 seconds = take_u64(&c);
 	u64 nanoseconds = take_u64(&c);
 	long error;
@@ -52,6 +53,8 @@ void settle(const struct frame *request)
 		send_status(STATUS_MALFORMED, request->sequence, 0);
 		return;
 	}
+	if (fresh)
+		leave_executors();
 	error = set_clock(seconds, nanoseconds);
 	if (!error)
 		error = reseed(c.at);

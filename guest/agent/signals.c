@@ -11,7 +11,6 @@
 #define SIGBUS 7
 #define SIGFPE 8
 #define SIGSEGV 11
-#define SIGCHLD 17
 #define SIGSYS 31
 
 #define SA_SIGINFO 0x4

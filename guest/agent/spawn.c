@@ -33,16 +33,23 @@ static const char *const *take_strings(struct cursor *c, u32 argc)
 	return strings + argc + 1;
 }
 
-_Noreturn static void become(const char *const *environment, const int *files, int report)
+struct becoming {
+	const char *const *environment;
+	int files[3];
+	int report;
+};
+
+static void become(const void *argument)
 {
+	const struct becoming *b = argument;
 	u32 error;
 
 	sys2(NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	sys0(NR_setsid);
 	for (int fd = 0; fd < 3; fd++)
-		sys3(NR_dup3, files[fd], fd, 0);
-	error = (u32)-sys3(NR_execve, strings[0], strings, environment);
-	write_all(report, &error, sizeof(error));
+		sys3(NR_dup3, b->files[fd], fd, 0);
+	error = (u32)-sys3(NR_execve, strings[0], strings, b->environment);
+	write_all(b->report, &error, sizeof(error));
 	die(127);
 }
 
@@ -57,9 +64,9 @@ static long start(struct child *child, const char *const *environment, int has_i
 		return -EINVAL;
 	if (!has_input)
 		in[0] = (int)sys2(NR_open, "/dev/null", O_RDONLY | O_CLOEXEC);
-	child->pid = sys0(NR_fork);
-	if (child->pid == 0)
-		become(environment, (int[]){ in[0], out[1], error_out[1] }, report[1]);
+	child->pid = start_child(
+		become,
+		&(struct becoming){ environment, { in[0], out[1], error_out[1] }, report[1] });
 	sys1(NR_close, in[0]);
 	sys1(NR_close, out[1]);
 	sys1(NR_close, error_out[1]);

@@ -153,8 +153,11 @@
 #define WNOHANG 1
 #define SIGKILL 9
 #define SIGPIPE 13
+#define SIGCHLD 17
 #define SIG_DFL 0
 #define SIG_IGN 1
+#define CLONE_VM 0x00000100
+#define CLONE_VFORK 0x00004000
 #define F_SETFL 4
 #define PR_SET_PDEATHSIG 1
 #define PR_SET_DUMPABLE 4

@@ -25,7 +25,7 @@ from harness.wire import (
 _CHUNK = 1 << 16
 _WORD = 1 << 32
 _SPINS = 20
-_PAUSE_MS = 0.2
+_PAUSE_S = 0.0001
 _KNOCK = b"!"
 _KNOCK_AGAIN_S = 0.05
 
@@ -85,11 +85,11 @@ class Port:
                 raise ChannelBroken("the guest's channel ended in the middle of a conversation")
             return piece
 
-    def has_something(self, within_ms: float) -> bool:
-        """Wait a moment; tell whether there are bytes, or the other end is gone."""
+    def has_something(self) -> bool:
+        """Tell whether there are bytes, or the other end is gone."""
         poller = select.poll()
         poller.register(self._connection, select.POLLIN)
-        return bool(poller.poll(within_ms))
+        return bool(poller.poll(0))
 
     def _wait(self, mask: int, deadline: Deadline) -> None:
         poller = select.poll()
@@ -164,7 +164,8 @@ class Window:
 
     def _pause(self, deadline: Deadline) -> None:
         """Give the guest a moment; what comes over the port now is its end, or damage."""
-        if self._port.has_something(_PAUSE_MS):
+        time.sleep(_PAUSE_S)
+        if self._port.has_something():
             piece = self._port.receive(deadline)
             raise ChannelBroken(f"{len(piece)} bytes came over the port instead of the window")
         if deadline.expired:

@@ -19,6 +19,7 @@ from harness.deadline import Deadline
 from harness.errors import DeclarationError, GuestError, GuestTimeout, HostError
 from harness.wire import FrameType, Place, Status
 
+_RUN = struct.Struct("<BII")
 _DETAIL = struct.Struct("<I")
 _HELLO = struct.Struct("<IBB")
 _PIECE = wire.MAX_REQUEST - 1024
@@ -103,9 +104,9 @@ class AgentClient:
             GuestError: the executor died.
             GuestTimeout: the executor was killed because it took too long.
         """
-        if len(program) > wire.MAX_PAYLOAD - 8:
+        if len(program) > wire.MAX_PAYLOAD - _RUN.size:
             raise DeclarationError(f"a program of {len(program)} bytes: at most 64 KiB fit")
-        head = struct.pack("<BBI", abi.bits, 0, int(timeout_s * 1000))
+        head = _RUN.pack(abi.bits, int(timeout_s * 1000), len(program))
         done = self._finish(FrameType.RUN, head + program, deadline)
         detail = _detail(done)
         if done.status == Status.DIED:
@@ -154,13 +155,21 @@ class AgentClient:
             "cannot end the executors",
         )
 
-    def settle(self, seconds: int, nanoseconds: int, seed: bytes, deadline: Deadline) -> None:
-        """Set the guest's wall clock, and reseed its random pool with `wire.SEED_BYTES` bytes.
+    def settle(
+        self, now: tuple[int, int], seed: bytes, deadline: Deadline, *, fresh: bool = False
+    ) -> None:
+        """Set the guest's wall clock, and reseed its random pool.
+
+        Args:
+            now: seconds and nanoseconds since the epoch.
+            seed: `wire.SEED_BYTES` bytes.
+            deadline: for the agent to answer.
+            fresh: whether executors that run are left asleep, and the next call finds new ones.
 
         Raises:
             HostError: the guest's kernel refused.
         """
-        request = struct.pack("<QQ", seconds, nanoseconds) + seed
+        request = struct.pack("<BQQ", fresh, *now) + seed
         _check(self._finish(FrameType.SETTLE, request, deadline), "cannot settle the guest")
 
     def share(self, window: FrameStream, deadline: Deadline) -> bool:

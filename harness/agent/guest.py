@@ -200,15 +200,20 @@ class Guest:
         assert isinstance(record, bytes)  # noqa: S101
         return record
 
-    def settle(self) -> None:
+    def settle(self, *, fresh: bool = False) -> None:
         """Set the guest's wall clock to the host's, and give its random pool a seed of its own.
+
+        Args:
+            fresh: whether executors are to start anew, at addresses of their own; those that run
+                are left asleep, which costs less than to end them.
 
         Raises:
             HostError: the guest's kernel refused.
         """
         now = divmod(time.time_ns(), 1_000_000_000)
         with self._explained():
-            self._client.settle(*now, os.urandom(SEED_BYTES), self._deadline("settling"))
+            deadline = self._deadline("settling")
+            self._client.settle(now, os.urandom(SEED_BYTES), deadline, fresh=fresh)
         self.begin()
 
     def begin(self) -> None:

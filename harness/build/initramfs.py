@@ -87,7 +87,7 @@ def guest_programs(arch: Arch) -> tuple[bytes, ...]:
         HostError: they cannot be compiled, or the cache cannot be written.
     """
     executors = [build_program(executor_recipe(abi), abi) for abi in arch.abis]
-    paths = (build_program(agent_recipe(), arch.abi), *executors)
+    paths = (build_program(agent_recipe(arch.abi), arch.abi), *executors)
     return tuple(path.read_bytes() for path in paths)
 
 

@@ -26,9 +26,9 @@ _FLAGS = (
 )
 _AGENT = (
     *("agent", "frames", "run", "files", "log", "spawn", "input", "window", "settle", "requests"),
-    *("host", "room"),
+    *("host", "room", "message"),
 )
-_EXECUTOR = ("executor", "signals", "landscape")
+_EXECUTOR = ("executor", "signals", "landscape", "message")
 _PROBE = ("report", "vdso", "enter", "catch")
 
 SHAPING = ("build/compilation", "build/facts", "arch", "entry", "landscape", "wire")
@@ -50,9 +50,10 @@ class Recipe:
     sources: tuple[str, ...]
 
 
-def agent_recipe() -> Recipe:
-    """Return what the first process of a guest is made of."""
-    return Recipe("agent", tuple(f"agent/{name}.c" for name in _AGENT))
+def agent_recipe(abi: Abi) -> Recipe:
+    """Return what the first process of a guest is made of, where programs of `abi` run."""
+    own = (f"agent/{name}.c" for name in _AGENT)
+    return Recipe("agent", (*own, f"agent/child_{abi.name}.S"))
 
 
 def executor_recipe(abi: Abi) -> Recipe:

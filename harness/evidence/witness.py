@@ -39,15 +39,16 @@ def moments(events: Sequence[Event]) -> Iterator[Moment]:
 def of_call(recorded: Iterable[Moment], check: int) -> list[Moment]:
     """Return what belongs to the one call that an executor was asked for.
 
-    Before it the executor reads what it is asked. After it, it makes sure that it is still itself,
-    and writes its answer. Source: guest/agent/executor.c, resume_x86_64.S.
+    Before it the executor reads what it is asked, which it may have begun before anything was
+    recorded. After it, it makes sure that it is still itself, and writes its answer.
+    Source: guest/agent/executor.c, resume_x86_64.S.
 
     Args:
         recorded: everything, in order.
         check: the number of the call by which it makes sure.
     """
     own: list[Moment] = []
-    reading = False
+    reading = True
     for moment in recorded:
         event = moment.event
         channel = event.array("args")[:1] if event.name == ENTER else ()

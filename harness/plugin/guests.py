@@ -12,7 +12,7 @@ from harness.errors import NotForHosts, TrapgateError
 from harness.kernels import Kernel, KernelSource, Supply, obtain
 from harness.plugin.configuration import PLAIN, Configuration, Variation
 from harness.target.pool import ClonePool
-from harness.target.spring import Clone, Spring
+from harness.target.spring import Spring
 
 if TYPE_CHECKING:
     from harness.evidence.inside import Inside
@@ -129,11 +129,6 @@ class GuestHouse:
         self._open.pop(configuration).close()
 
 
-def replace_executors(clone: Clone) -> None:
-    """Have the executors of a clone start anew, at addresses that are not those of the state's."""
-    clone.guest.renew()
-
-
 class Cloning:
     """A pool of clones, each of which is pristine again before the next test gets it.
 
@@ -143,9 +138,7 @@ class Cloning:
 
     def __init__(self, spring: Spring) -> None:
         self._stack = contextlib.ExitStack()
-        pool = ClonePool(
-            spring, size=_CLONES, starters=_STARTERS, eager=False, prepare=replace_executors
-        )
+        pool = ClonePool(spring, size=_CLONES, starters=_STARTERS, eager=False, fresh=True)
         self._pool = self._stack.enter_context(pool)
 
     @contextlib.contextmanager

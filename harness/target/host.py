@@ -232,7 +232,7 @@ def find_absent(guest: Guest) -> frozenset[Abi]:
 def programs_for(arch: Arch) -> dict[str, bytes]:
     """Return the agent and its executors by their files' names, compiled if need be."""
     made = {f"executor.{abi}": build_program(executor_recipe(abi), abi) for abi in arch.abis}
-    made[AGENT] = build_program(agent_recipe(), arch.abi)
+    made[AGENT] = build_program(agent_recipe(arch.abi), arch.abi)
     return {name: path.read_bytes() for name, path in made.items()}
 
 

@@ -14,8 +14,6 @@ from harness.target.spring import Clone, Spring
 
 _GRACE_S = 120.0
 
-Prepare = Callable[[Clone], None]
-
 
 class ClonePool:
     """Keeps a few clones of one spring ready: loaded, with the right time, as if nobody had asked.
@@ -30,7 +28,7 @@ class ClonePool:
         starters: how many are started or taken back at the same time.
         eager: whether all of them are started as the pool opens, and not when they are missed.
         again: whether a clone that is given back waits again; else it is ended and replaced.
-        prepare: what is done to each clone before it waits; what it raises, whoever waits gets.
+        fresh: whether the executors of each start anew; see `Spring.start_clone`.
 
     Raises:
         HostError: this host cannot keep a state.
@@ -44,7 +42,7 @@ class ClonePool:
         *,
         eager: bool = True,
         again: bool = True,
-        prepare: Prepare | None = None,
+        fresh: bool = False,
     ) -> None:
         if not spring.find_state():
             raise HostError(f"no pool of clones: {spring.trouble}")
@@ -52,7 +50,7 @@ class ClonePool:
         self._missing = threading.Semaphore(size)
         self._eager = size if eager else 0
         self._again = again
-        self._prepare = prepare
+        self._fresh = fresh
         self._ready: queue.Queue[Clone | Exception] = queue.Queue()
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._open: dict[Clone, contextlib.ExitStack] = {}
@@ -127,8 +125,7 @@ class ClonePool:
     def _start(self) -> None:
         stack = contextlib.ExitStack()
         try:
-            clone = stack.enter_context(self._spring.start_clone())
-            self._make_ready(clone)
+            clone = stack.enter_context(self._spring.start_clone(fresh=self._fresh))
         except Exception as error:  # whoever waits for a clone is to hear of it
             stack.close()
             self._missing.release()
@@ -137,17 +134,11 @@ class ClonePool:
             self._open[clone] = stack
             self._ready.put(clone)
 
-    def _make_ready(self, clone: Clone) -> None:
-        if self._prepare:
-            self._prepare(clone)
-            clone.guest.begin()
-
     def _take_back(self, clone: Clone) -> None:
         try:
             if self._again and clone.guest.usable:
                 if clone.guest.touched:
                     clone.rewind()
-                    self._make_ready(clone)
                 self._ready.put(clone)
                 return
         except Exception:  # noqa: S110 - whatever was done to it: the next test gets another

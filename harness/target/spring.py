@@ -91,8 +91,11 @@ class Spring:
         return make_boot_state(key, boot, self.plan.memory_mib << 20, self._say)
 
     @contextlib.contextmanager
-    def start_clone(self) -> Iterator[Clone]:
+    def start_clone(self, *, fresh: bool = False) -> Iterator[Clone]:
         """Start a clone; it is gone when the block is left.
+
+        Args:
+            fresh: whether its executors start anew, at addresses that are not those of the state's.
 
         Raises:
             HostError: there is no state to clone, or QEMU could not load it.
@@ -104,7 +107,7 @@ class Spring:
             leave_memory_out(machine.process)
             place_window(machine.process, state.guest["window"])
             load_devices(machine.process)
-            clone = Clone(self, machine, state)
+            clone = Clone(self, machine, state, fresh=fresh)
             try:
                 clone.settle()
                 yield clone
@@ -132,14 +135,14 @@ class Spring:
             with boot_guest(self._kernel, self.plan, self.patience, self._reason) as both:
                 yield both
 
-    def revive(self, machine: Machine, state: BootState) -> Guest:
+    def revive(self, machine: Machine, state: BootState, *, fresh: bool) -> Guest:
         """Return the guest in a machine that is in that state again, and set it going."""
         identity = identify(self._kernel, self.plan, tuple(state.guest["qemu"]), self._reason)
         records = {ABIS[n]: bytes.fromhex(r) for n, r in state.guest["records"].items()}
         client = AgentClient(open_window(machine, looking=True))
         machine.process.ask("cont")
         guest = Guest(client, machine, identity, self.patience, records)
-        guest.settle()
+        guest.settle(fresh=fresh)
         return guest
 
 
@@ -150,13 +153,17 @@ class Clone:
         spring: where it comes from.
         machine: restored and stopped.
         state: what it was restored from.
+        fresh: whether its executors start anew each time.
 
     Attributes:
         machine: what the guest runs in.
     """
 
-    def __init__(self, spring: Spring, machine: Machine, state: BootState) -> None:
+    def __init__(
+        self, spring: Spring, machine: Machine, state: BootState, *, fresh: bool = False
+    ) -> None:
         self._spring = spring
+        self._fresh = fresh
         self.machine = machine
         self._state = state
         self._rewinder: Rewinder | None = None
@@ -170,7 +177,7 @@ class Clone:
 
     def settle(self) -> Guest:
         """Let the guest run, with the time and a random seed of its own."""
-        self._guest = self._spring.revive(self.machine, self._state)
+        self._guest = self._spring.revive(self.machine, self._state, fresh=self._fresh)
         return self._guest
 
     def rewind(self) -> Guest:

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "message.h"
+#include "numbers.h"
+
+static long read_some(int fd, u8 *to, uptr bytes)
+{
+	long got;
+
+	do
+		got = sys3(NR_read, fd, to, bytes);
+	while (got == -EINTR);
+	return got ? got : -EPIPE;
+}
+
+long read_message(int fd, struct message *message)
+{
+	u8 *whole = (u8 *)message;
+	uptr wanted = sizeof(message->bytes), had = 0;
+
+	message->bytes = 0;
+	while (had < wanted) {
+		long got = read_some(fd, whole + had, sizeof(*message) - had);
+
+		if (got < 0)
+			return got;
+		had += (uptr)got;
+		if (message->bytes > sizeof(message->content))
+			return -EPIPE;
+		if (had >= sizeof(message->bytes))
+			wanted = sizeof(message->bytes) + message->bytes;
+		if (had > wanted)
+			return -EPIPE;
+	}
+	return 0;
+}
