@@ -28,6 +28,7 @@ u32 take_from_window(void *to, u32 most);
 void put_into_window(const void *from, u32 bytes);
 int is_window_empty_after_looking(void);
 int is_window_empty_unlooked(void);
+void rest(void);
 
 /* In frames.c. */
 void open_frames(int in, int out);

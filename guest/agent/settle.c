@@ -53,8 +53,10 @@ void settle(const struct frame *request)
 		send_status(STATUS_MALFORMED, request->sequence, 0);
 		return;
 	}
-	if (fresh)
+	if (fresh) {
 		leave_executors();
+		rest();
+	}
 	error = set_clock(seconds, nanoseconds);
 	if (!error)
 		error = reseed(c.at);

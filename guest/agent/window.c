@@ -90,6 +90,14 @@ void put_into_window(const void *from, u32 bytes)
 	}
 }
 
+static int is_resting;
+
+/* Nothing is to be expected for a while: the next wait begins without a look. */
+void rest(void)
+{
+	is_resting = 1;
+}
+
 /* From now on the host has to knock. */
 int is_window_empty_unlooked(void)
 {
@@ -122,8 +130,9 @@ static void pause_after(u64 waited)
 int is_window_empty_after_looking(void)
 {
 	u64 begin = ticks();
-	u64 waited = 0;
+	u64 waited = is_resting ? WINDOW_TICKS : 0;
 
+	is_resting = 0;
 	words[AGENT_LOOKS] = 1;
 	for (; !waiting_bytes() && waited < WINDOW_TICKS; waited = ticks() - begin)
 		pause_after(waited);
