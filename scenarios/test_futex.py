@@ -13,7 +13,7 @@ from harness.agent.arguments import Buffer
 from harness.landscape import ARENA, READ_ONLY
 from harness.pointers import bad_pointers
 
-pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+pytestmark = pytest.mark.entries("int80", "syscall")
 
 WAIT, WAKE, CMP_REQUEUE, WAKE_OP, LOCK_PI, UNLOCK_PI, TRYLOCK_PI = 0, 1, 4, 5, 6, 7, 8
 FIRST, SECOND = ARENA.start + 0x8000, ARENA.start + 0x9000

@@ -12,7 +12,7 @@ import pytest
 from harness.agent.arguments import Buffer
 from harness.arch import I386
 
-pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+pytestmark = pytest.mark.entries("int80", "syscall")
 
 REAL, EFFECTIVE, SAVED = 1001, 1002, 1003
 FILE_SYSTEM = 1004
@@ -116,7 +116,7 @@ def test_groups_that_do_not_fit_are_not_told(guest, entry, suffix):
     assert {one.memory for one in said} == {(), (b"\xa5" * 12,)}
 
 
-@pytest.mark.entries("int80", "int80_64")
+@pytest.mark.entries("int80")
 def test_a_group_too_large_for_16_bits_is_shown_as_nobodys(guest, entry):
     assert guest.call(entry, "setgroups32", 1, LARGE.to_bytes(4, "little")).value == 0
     said = guest.call(entry, "getgroups", 1, Buffer(4))

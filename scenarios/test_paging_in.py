@@ -14,7 +14,7 @@ import pytest
 from harness.arch import I386
 from harness.landscape import PAGE, UNTOUCHED
 
-pytestmark = [pytest.mark.claim(44), pytest.mark.entries("int80", "syscall", "int80_64")]
+pytestmark = [pytest.mark.claim(44), pytest.mark.entries("int80", "syscall")]
 
 ZEROS, FILE, PAGES = 0, 1, 3
 WRITTEN, BACKING = "/tmp/written", "/tmp/pages"  # noqa: S108 - in the guest

@@ -21,7 +21,7 @@ WRITTEN = "/tmp/written"  # noqa: S108 - in the guest
 LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 FIRST, SECOND, THIRD = (ARENA.start + 0x8000 + 0x100 * place for place in range(3))
 
-pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+pytestmark = pytest.mark.entries("int80", "syscall")
 
 LOOPS_FOR_EVER = pytest.mark.known(
     "write() to a tmpfs file loops until killed when fewer bytes are readable than the copy's "
@@ -62,7 +62,6 @@ LONGER_THAN_64 = range(64, 400, 15)
 
 @pytest.mark.machine
 @pytest.mark.machine(cpu="EPYC")
-@pytest.mark.entries("int80", "syscall")
 def test_a_long_transfer_stops_within_what_fits(guest, entry):
     """An i386 kernel may count by 64 bytes: usercopy_32.c __copy_user_intel."""
     guest.write_file("/long", LONG)
@@ -79,7 +78,6 @@ def test_a_long_transfer_stops_within_what_fits(guest, entry):
 @pytest.mark.needs(arch="x86_64", since="5.16")
 @pytest.mark.machine
 @pytest.mark.machine(cpu="EPYC")
-@pytest.mark.entries("int80", "syscall")
 def test_a_long_transfer_out_of_what_is_there_takes_all_of_it(guest, entry):
     calls = []
     for fits in LONGER_THAN_64:

@@ -172,7 +172,7 @@ ROWS = {
 @pytest.mark.claim(39)
 @pytest.mark.claim(40)
 @pytest.mark.claim(46)
-@pytest.mark.entries("int80", "syscall", "int80_64")
+@pytest.mark.entries("int80", "syscall")
 @pytest.mark.parametrize("about", ROWS)
 def test_no_pointer_is_trusted(guest, entry, fds, about):
     page = read_first_page(guest)

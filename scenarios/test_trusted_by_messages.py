@@ -131,7 +131,7 @@ KEY_ROWS = (
 
 @pytest.mark.claim(39)
 @pytest.mark.claim(40)
-@pytest.mark.entries("int80", "syscall", "int80_64")
+@pytest.mark.entries("int80", "syscall")
 @pytest.mark.parametrize("about", ROWS)
 def test_no_pointer_of_a_message_call_is_trusted(guest, entry, about):
     page = read_first_page(guest)
@@ -140,6 +140,6 @@ def test_no_pointer_of_a_message_call_is_trusted(guest, entry, about):
 
 
 @pytest.mark.claim(39)
-@pytest.mark.entries("int80", "syscall", "int80_64")
+@pytest.mark.entries("int80", "syscall")
 def test_no_pointer_of_a_key_call_is_trusted(guest, entry):
     assert find_trusted(guest, entry, KEY_ROWS) == {}

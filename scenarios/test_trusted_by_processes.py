@@ -188,7 +188,7 @@ def time_rows(entry, arch):
 @pytest.mark.claim(39)
 @pytest.mark.claim(40)
 @pytest.mark.claim(46)
-@pytest.mark.entries("int80", "syscall", "int80_64")
+@pytest.mark.entries("int80", "syscall")
 @pytest.mark.parametrize("about", ["processes", "identities", "signals", "time"])
 def test_no_pointer_is_trusted(guest, entry, own, about):
     page = read_first_page(guest)

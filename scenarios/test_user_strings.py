@@ -15,7 +15,7 @@ from harness.agent.sweep import map_last_page
 from harness.landscape import ARENA, EDGE
 from harness.pointers import bad_pointers
 
-pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+pytestmark = pytest.mark.entries("int80", "syscall")
 
 PATH_MAX, LONGEST_MEMFD, LONGEST_ARGUMENT = 4096, 249, 131072
 LENGTHS = range(5, 30)
