@@ -214,6 +214,8 @@ class Guest:
         with self._explained():
             deadline = self._deadline("settling")
             self._client.settle(now, os.urandom(SEED_BYTES), deadline, fresh=fresh)
+        if fresh:
+            self._about.clear()
         self.begin()
 
     def begin(self) -> None:
