@@ -124,7 +124,8 @@ def test_what_a_worker_has_died_of_is_said_once_and_not_tried_again(
         text=True,
         check=False,
     )
-    assert "2 failed, 23 passed" in done.stdout, done.stdout
+    assert "23 passed, 2 errors" in done.stdout, done.stdout
+    assert done.returncode == 2
     assert done.stdout.count("replacing crashed worker") == 2
     lines = (tmp_path / "record" / "results.jsonl").read_text().splitlines()
     assert len(lines) == 5

@@ -25,6 +25,7 @@ _MACHINERY = (
     *(Path(str(package.__file__)).parent for package in (harness, _pytest, pluggy)),
     Path(contextlib.__file__),
 )
+_PHASES = ("setup", "call", "teardown")
 _PROPERTY = "outcome"
 _SO_FAR = pytest.StashKey[OutcomeKind]()
 _KINDS = {kind.word: kind for kind in OutcomeKind}
@@ -137,7 +138,12 @@ def add_log(report: pytest.TestReport, guest: Guest) -> None:
 
 
 def find_kind(report: pytest.TestReport | pytest.CollectReport) -> OutcomeKind | None:
-    """Return the kind that a report was given, None for a report that was given none."""
+    """Return the kind that a report was given, None for a report that was given none.
+
+    One whose phase pytest does not know is xdist's own: the test's worker has died.
+    """
+    if isinstance(report, pytest.TestReport) and report.when not in _PHASES:
+        return OutcomeKind.INFRASTRUCTURE
     properties = getattr(report, "user_properties", ())
     words = [value for name, value in properties if name == _PROPERTY]
     return _KINDS.get(str(words[-1])) if words else None
