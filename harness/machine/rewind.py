@@ -15,7 +15,6 @@ import ctypes
 import itertools
 import mmap
 import os
-import re
 import struct
 from collections.abc import Collection
 from pathlib import Path
@@ -29,13 +28,8 @@ from harness.wire import AGENT_CLOCK
 
 _PRESENT, _SWAPPED, _OF_THE_FILE = 0x80, 0x40, 0x20
 _ENTRY_BYTES = 8
-_WRITTEN = re.compile(
-    b"[%s]+"
-    % b"".join(
-        re.escape(bytes([flags]))
-        for flags in range(256)
-        if flags & (_PRESENT | _SWAPPED) and not flags & _OF_THE_FILE
-    )
+_IS_WRITTEN = bytes(
+    bool(flags & (_PRESENT | _SWAPPED) and not flags & _OF_THE_FILE) for flags in range(256)
 )
 _MOST_RUNS = 1024
 """As many as one call takes. Source: include/uapi/linux/uio.h UIO_MAXIOV (6.1)."""
@@ -122,7 +116,12 @@ class Rewinder:
         """Return runs of pages; of each page's entry, the last byte says what we want to know."""
         size, at = self._pages * _ENTRY_BYTES, self._start // PAGE * _ENTRY_BYTES
         flags = os.pread(self._pagemap, size, at)[_ENTRY_BYTES - 1 :: _ENTRY_BYTES]
-        return [range(*run.span()) for run in _WRITTEN.finditer(flags)]
+        is_written = flags.translate(_IS_WRITTEN) + b"\0"
+        runs, end = [], 0
+        while (start := is_written.find(1, end)) >= 0:
+            end = is_written.find(0, start)
+            runs.append(range(start, end))
+        return runs
 
     def _is_changed(self, page: int) -> bool:
         now = os.pread(self._memory, PAGE, self._start + page * PAGE)
