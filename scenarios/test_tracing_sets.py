@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sets of registers besides the general ones, which a tracer sees and sets as a whole.
+
+Source: arch/x86/kernel/ptrace.c ioperm_get, x86_64_regsets, x86_32_regsets, PTRACE_ARCH_PRCTL;
+arch/x86/kernel/fpu/regset.c xstateregs_set, fpregs_get, twd_fxsr_to_i387; arch/x86/kernel/tls.c
+regset_tls_set (6.1).
+"""
+
+import struct
+from errno import EFAULT, EINVAL, ENXIO, EOPNOTSUPP, EPERM
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.agent.ptrace import TRAP_STOP, Request
+from harness.agent.puppet import INT3, start_puppet
+from harness.arch import I386
+from harness.entry import INT80
+from harness.landscape import ARENA
+
+NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
+NT_386_TLS, NT_386_IOPERM, NT_X86_XSTATE = 0x200, 0x201, 0x202
+
+
+@pytest.fixture
+def puppet(guest, abi):
+    """Give a process of `abi` that is traced by one of the kernel's own."""
+    with start_puppet(guest, abi) as puppet:
+        yield puppet
+
+
+def get(puppet, kind, size=4096):
+    return puppet.regset(Request.GETREGSET, kind, Buffer(size), size)
+
+
+def put(puppet, kind, content):
+    return puppet.regset(Request.SETREGSET, kind, content, len(content)).errno
+
+
+PORTS_BYTES = 8192
+
+
+def test_the_set_of_ports_has_a_bit_for_each(puppet):
+    """A bit is clear where the program may use the port."""
+    assert get(puppet, NT_386_IOPERM, PORTS_BYTES).errno == ENXIO, "before there is any"
+    expected = bytearray(b"\xff" * PORTS_BYTES)
+    for first, count in ((0x3F6, 4), (0xFFFF, 1)):
+        assert puppet.call(puppet.own_entry, "ioperm", first, count, 1) == 0
+        for port in range(first, first + count):
+            expected[port // 8] &= ~(1 << port % 8)
+    said = get(puppet, NT_386_IOPERM, PORTS_BYTES + 8)
+    assert (said.errno, said.size_bytes) == (None, PORTS_BYTES)
+    assert said.content == bytes(expected) + b"\xa5" * 8
+    assert put(puppet, NT_386_IOPERM, bytes(8)) == EOPNOTSUPP
+
+
+NORMAL, INFINITE = (struct.pack("<QH", 1 << 63 | 0x1234, exponent) for exponent in (0x3FFF, 0x7FFF))
+ZERO, DENORMAL = bytes(10), struct.pack("<QH", 1, 0)
+STACK = (NORMAL, ZERO, INFINITE, DENORMAL, NORMAL, NORMAL, ZERO, NORMAL)
+TOP_IS_3, FULL, TAGS = 3 << 11, 0b0111_1110, 0b11_10_10_01_00_00_01_11
+"""The stack begins with the processor's fourth register; its first and its last are empty. By two
+bits each: valid, zero, special, empty. Source: Intel SDM volume 1, 8.1.7."""
+FSAVE_BYTES = 108
+
+
+def fxsave(status, full, registers):
+    head = struct.pack("<HHBxHIIIIII", 0x27F, status, full, 0x7A5, 0x1234, 0, 0x5678, 0, 0x1F80, 0)
+    return (head + b"".join(one.ljust(16, b"\0") for one in registers)).ljust(512, b"\0")
+
+
+def fsave(status, tags, registers):
+    head = struct.pack("<7I", 0x27F, status, tags, 0x1234, 0x7A5 << 16, 0x5678, 0)
+    return head + b"".join(registers)
+
+
+@pytest.fixture
+def narrow(guest):
+    """Give a 32-bit process that is traced by another."""
+    with start_puppet(guest, I386, INT80) as puppet:
+        yield puppet
+
+
+def test_x87_state_is_shown_in_its_older_form(narrow):
+    assert put(narrow, NT_PRXFPREG, fxsave(TOP_IS_3, FULL, STACK)) is None
+    said = get(narrow, NT_PRFPREG, FSAVE_BYTES + 8)
+    assert (said.errno, said.size_bytes) == (None, FSAVE_BYTES)
+    by_request = narrow.ptrace(Request.GETFPREGS, 0, Buffer(FSAVE_BYTES)).memory[0]
+    for seen in (said.content, by_request):
+        control, status, tags, ip, _, operand = struct.unpack_from("<6I", seen)
+        assert (hex(control), hex(status)) == ("0xffff027f", hex(0xFFFF_0000 | TOP_IS_3))
+        assert bin(tags & 0xFFFF) == bin(TAGS)
+        assert (hex(ip), hex(operand)) == ("0x1234", "0x5678")
+        assert seen[28:FSAVE_BYTES].hex() == b"".join(STACK).hex()
+
+
+def set_by_request(narrow, content):
+    return narrow.ptrace(Request.SETFPREGS, 0, content).errno
+
+
+def set_by_set(narrow, content):
+    return put(narrow, NT_PRFPREG, content)
+
+
+def test_x87_state_is_set_in_its_older_form(narrow):
+    for way in (set_by_request, set_by_set):
+        assert put(narrow, NT_PRXFPREG, fxsave(0, 0, [bytes(10)] * 8)) is None
+        assert way(narrow, fsave(TOP_IS_3, TAGS, STACK)) is None
+        seen, expected = get(narrow, NT_PRXFPREG, 512).content, fxsave(TOP_IS_3, FULL, STACK)
+        assert seen[:8].hex() == expected[:8].hex(), f"control, status, tags, code: {way.__name__}"
+        assert (seen[8:12], seen[16:20]) == (expected[8:12], expected[16:20]), way.__name__
+        assert seen[32:160].hex() == expected[32:160].hex(), f"registers: {way.__name__}"
+
+
+TLS = struct.Struct("<IIII")
+USABLE, EMPTY = 0x51, 0x28
+"""Flags of struct user_desc: 32 bits, its limit in pages, usable; as an unused entry is shown."""
+
+
+def test_entries_of_the_thread_are_emptied_and_none_that_makes_no_sense_is_taken(narrow):
+    first = struct.unpack_from("<I", get(narrow, NT_386_TLS, 48).content)[0]
+    good, zeros = TLS.pack(first, 0x5000, 0xFFFFF, USABLE), TLS.pack(first + 1, 0, 0, 0)
+    assert put(narrow, NT_386_TLS, good + TLS.pack(first + 1, 0x7000, 1, USABLE)) is None
+    cases = {
+        "half an entry": (good[:8], EINVAL),
+        "one and a half": (good + good[:8], EINVAL),
+        "of 16 bits": (TLS.pack(first, 0, 1, USABLE - 1), EINVAL),
+        "code": (TLS.pack(first, 0, 1, USABLE | 4), EINVAL),
+        "a good one, and of 16 bits": (zeros + TLS.pack(first, 0, 1, USABLE - 1), EINVAL),
+    }
+    seen = {says: put(narrow, NT_386_TLS, content) for says, (content, _) in cases.items()}
+    assert seen == {says: error for says, (_, error) in cases.items()}
+    assert put(narrow, NT_386_TLS, good + zeros) is None
+    unused = [TLS.pack(first + n, 0, 0, EMPTY) for n in (1, 2)]
+    assert get(narrow, NT_386_TLS, 48).content == good + b"".join(unused)
+
+
+SET_GS, SET_FS, GET_FS, GET_GS = range(0x1001, 0x1005)
+
+
+@pytest.mark.abis("x86_64")
+def test_a_tracer_is_told_bases_and_sets_them(guest, puppet):
+    at, bases = ARENA.start + 0x1000, {}
+    for setting, getting, name in ((SET_FS, GET_FS, "fs_base"), (SET_GS, GET_GS, "gs_base")):
+        base = 0x1234_5678_9000 + setting
+        assert puppet.ptrace(Request.ARCH_PRCTL, base, setting).value == 0
+        assert puppet.ptrace(Request.ARCH_PRCTL, at, getting).value == 0
+        told = int.from_bytes(guest.read(puppet.abi, at, 8), "little")
+        bases[name] = hex(told - setting), hex(puppet.registers()[name] - setting)
+        past = puppet.ptrace(Request.ARCH_PRCTL, 0x7FFF_FFFF_F000, setting).errno
+        assert (name, past) == (name, EPERM)
+    assert bases == dict.fromkeys(bases, ("0x123456789000", "0x123456789000"))
+    assert puppet.ptrace(Request.ARCH_PRCTL, 0, 0x1005).errno == EINVAL
+
+
+CPUID_13 = b"\xb8\x0d\0\0\0\x31\xc9\x0f\xa2"  # mov eax, 13; xor ecx, ecx; cpuid
+XSTATE_BV, XCOMP_BV, RESERVED, UPPER = 512, 520, 528, 576
+
+
+def changed(image, at, content):
+    return image[:at] + content + image[at + len(content) :]
+
+
+@pytest.mark.machine(cpu="EPYC")
+def test_the_extended_set_is_as_large_as_the_processor_says_and_has_all(puppet):
+    puppet.send_to(CPUID_13 + INT3)
+    assert puppet.resume() == TRAP_STOP
+    size = puppet.registers()["bx"] & 0xFFFF_FFFF
+    said = get(puppet, NT_X86_XSTATE)
+    assert (said.errno, said.size_bytes) == (None, size)
+    assert said.content[464] & 7 == 7, "what the kernel says there is of state"
+    upper = bytes(range(1, 129))
+    image = changed(said.content[:size], XSTATE_BV, b"\7")
+    assert put(puppet, NT_X86_XSTATE, changed(image, UPPER, upper)) is None
+    puppet.send_to(INT3)
+    assert puppet.resume() == TRAP_STOP
+    assert get(puppet, NT_X86_XSTATE).content[UPPER:][:128] == upper
+    cases = {
+        "compacted": changed(image, XCOMP_BV + 7, b"\x80"),
+        "reserved": changed(image, RESERVED + 47, b"\1"),
+        "unknown": changed(image, XSTATE_BV + 2, b"\x10"),
+    }
+    seen = {says: put(puppet, NT_X86_XSTATE, content) for says, content in cases.items()}
+    assert seen == dict.fromkeys(cases, EINVAL)
+    assert put(puppet, NT_X86_XSTATE, image[: size - 8]) == EFAULT
