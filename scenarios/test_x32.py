@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signals of x32: 64-bit registers, and structures in which a pointer has 32 bits.
+
+Source: arch/x86/include/asm/sigframe.h struct rt_sigframe_x32; asm/ia32.h struct ucontext_x32;
+arch/x86/kernel/signal_64.c x32_setup_rt_frame, sys32_x32_rt_sigreturn; include/linux/compat.h
+struct compat_sigaction, compat_siginfo (6.1).
+"""
+
+import struct
+from errno import ENOSYS
+from signal import SIGUSR1
+
+import pytest
+
+from harness.agent.ptrace import TRAP_STOP, Request, Status
+from harness.agent.puppet import start_puppet
+from harness.agent.signals import SA_RESTORER, SA_SIGINFO
+from harness.entry import SYSCALL
+
+pytestmark = [
+    pytest.mark.machine(append="syscall.x32=y", arch="x86_64"),
+    pytest.mark.abis("x86_64"),
+]
+
+X32, SIGACTION = 0x4000_0000, 0x4000_0200
+RETURN = b"\xb8\x01\x02\0\x40\x0f\x05"  # mov eax, X32 | 513; syscall
+CONTEXT, INFORMATION = 32, 296
+SAVED = (
+    *(f"r{number}" for number in range(8, 16)),
+    *("di", "si", "bp", "bx", "dx", "ax", "cx", "sp", "ip", "flags"),
+)
+
+
+@pytest.fixture
+def puppet(guest, abi):
+    """Give a traced process of a kernel that has x32."""
+    if guest.call(SYSCALL, X32 | guest.table(SYSCALL).number("getpid")).errno == ENOSYS:
+        pytest.skip("the kernel is configured without x32")
+    with start_puppet(guest, abi) as puppet:
+        yield puppet
+
+
+def handle_signal(puppet):
+    """Have it handle a signal as a program of x32 does, and let it be sent one."""
+    handler, restorer, at = (puppet.strings.stage + place for place in (0x100, 0x200, 0x300))
+    puppet.write(handler, b"\xc3")
+    puppet.write(restorer, RETURN)
+    puppet.write(at, struct.pack("<III", handler, SA_SIGINFO | SA_RESTORER, restorer) + bytes(8))
+    assert puppet.call(SYSCALL, SIGACTION, SIGUSR1, at, 0, 8) == 0
+    puppet.prepare(SYSCALL, "getppid")
+    puppet.signal(SIGUSR1)
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    return handler, restorer
+
+
+def test_a_frame_of_x32_holds_every_register_and_they_come_back(puppet):
+    handler, restorer = handle_signal(puppet)
+    puppet.set_registers(r15=0x1234_5678_9ABC_DEF0, bx=0x0FED_CBA9_8765_4321)
+    before = puppet.registers()
+    assert puppet.resume(Request.SINGLESTEP, SIGUSR1) == TRAP_STOP
+    seen = puppet.registers()
+    sp = seen["sp"]
+    expected = {"ip": handler, "di": SIGUSR1, "si": sp + INFORMATION, "dx": sp + 8, "ax": 0}
+    assert {name: seen[name] for name in expected} == expected
+    frame = puppet.read(sp, INFORMATION + 24)
+    context = dict(zip(SAVED, struct.unpack_from(f"<{len(SAVED)}Q", frame, CONTEXT), strict=True))
+    assert context == {name: before[name] for name in SAVED}
+    assert int.from_bytes(frame[:8], "little") == restorer
+    assert struct.unpack_from("<3i", frame, INFORMATION) == (SIGUSR1, 0, 0)
+    assert puppet.resume() == TRAP_STOP
+    after = puppet.registers()
+    assert {name: after[name] for name in ("r15", "bx")} == {n: before[n] for n in ("r15", "bx")}
