@@ -6,14 +6,15 @@ decode_dr7, arch_build_bp_info; arch/x86/kernel/step.c is_setting_trap_flag (6.1
 volume 3, 18.2.
 """
 
+import struct
 from errno import EINVAL
-from signal import SIGTRAP
+from signal import SIGCONT, SIGTRAP
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import DEBUG_REGISTERS, TRAP_STOP, Option, Request, Status
-from harness.agent.puppet import INT3, start_puppet
+from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
 from harness.arch import ARCH_I386, I386
 
 NOP = b"\x90"
@@ -164,3 +165,71 @@ def test_a_trap_flag_that_a_tracer_sets_is_the_programs(puppet):
     assert puppet.resume() == TRAP_STOP
     seen = puppet.registers()["ip"] - puppet.strings.stage, puppet.siginfo()[2]
     assert seen == (1, TRAP_TRACE)
+
+
+LDT_CODE, LDT_SELECTOR, NARROW_CODE = 0x55, 7, 0x23
+FLAGS = 0x302
+POPF, IRET = b"\x9d", b"\xcf"
+REX_OR_DEC, REPEAT, SEGMENT = b"\x48", b"\xf3", b"\x2e"
+
+
+def shown_behind(puppet, code, **registers):
+    """Step once over what takes flags from the stack, and return how the trap flag is shown."""
+    stack = puppet.strings.stage + 0x8000
+    words = (FLAGS,) if code[-1:] == POPF else (puppet.strings.stage + 8, puppet.home["cs"], FLAGS)
+    words += (stack, puppet.home["ss"])
+    size = {4: "I", 8: "Q"}[puppet.view.word_bytes]
+    puppet.write(stack, struct.pack(f"<{len(words)}{size}", *words))
+    puppet.write(puppet.strings.stage, code + INT3)
+    puppet.set_registers(puppet.home | {"ip": puppet.strings.stage, "sp": stack} | registers)
+    assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+    shown = puppet.registers()["flags"] & TRAP
+    puppet.set_registers(puppet.home | {"ip": puppet.strings.stage + len(code)})
+    assert stops(puppet) == []
+    return shown
+
+
+def test_a_trap_flag_is_the_programs_own_however_it_sets_it(puppet):
+    """Nor does a step over another instruction make it so: step.c is_setting_trap_flag (6.1)."""
+    wide = puppet.abi is not I386
+    at = puppet.strings.stage + 0x9000
+    puppet.write(at, struct.pack("<IIII", 0, puppet.strings.stage, 0xFFFFF, LDT_CODE))
+    assert puppet.call(puppet.own_entry, "modify_ldt", 0x11, at, 16) == 0
+    puppet.home = puppet.registers()
+    narrow = {"cs": NARROW_CODE} if wide else {}
+    seen = {
+        "a decrement before": shown_behind(puppet, REX_OR_DEC + POPF, **narrow),
+        "prefixes": shown_behind(puppet, REPEAT + SEGMENT + POPF),
+        "iret": shown_behind(puppet, (REX_OR_DEC if wide else b"") + IRET),
+        "in a segment": shown_behind(puppet, POPF, ip=0, cs=LDT_SELECTOR),
+    }
+    assert seen == {**dict.fromkeys(seen, TRAP), "a decrement before": 0}
+    if wide:
+        assert shown_behind(puppet, REX_OR_DEC + POPF) == TRAP
+
+
+def test_a_step_over_a_block_stops_behind_its_branch(puppet):
+    jump_over_int3 = b"\xeb\x01" + INT3
+    puppet.send_to(jump_over_int3 + NOP + INT3)
+    assert puppet.resume(Request.SINGLEBLOCK) == TRAP_STOP
+    seen = puppet.registers()["ip"] - puppet.strings.stage, puppet.siginfo()[2]
+    assert seen == (3, TRAP_TRACE)
+    assert stops(puppet) == []
+    assert puppet.registers()["ip"] - puppet.strings.stage == 5
+
+
+EVENT_STOP = 128
+
+
+def test_a_process_that_is_let_go_steps_no_more(guest, puppet):
+    """Source: arch/x86/kernel/ptrace.c ptrace_disable; step.c user_disable_single_step (6.1)."""
+    entry = puppet.own_entry
+    pause = b"\xb8" + puppet.number(entry, "pause").to_bytes(4, "little")
+    puppet.send_to(2 * NOP + pause + INSTRUCTIONS[entry.name] + b"\xeb\xf7")
+    assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+    assert puppet.ptrace(Request.DETACH).value == 0
+    puppet.signal(SIGCONT)
+    guest.call(puppet.tracer, "poll", 0, 0, 1)
+    assert puppet.ptrace(Request.SEIZE).errno is None, "a trap of its own has ended it"
+    assert puppet.ptrace(Request.INTERRUPT).value == 0
+    assert puppet.wait() == Status.stopped(SIGTRAP, EVENT_STOP)
