@@ -10,7 +10,7 @@ from signal import SIGCHLD, SIGSEGV
 
 import pytest
 
-from harness.agent.ptrace import TRAP_STOP, Option, Status
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import INT3, start_puppet
 
 ENTRIES = ("int80", "syscall", "int80_64")
@@ -143,3 +143,44 @@ def test_a_child_has_its_parents_ports_and_its_own_from_then_on(guest, abi):
         assert puppet.resume() == Status.stopped(SIGCHLD)
         assert puppet.resume() == TRAP_STOP
         assert may(puppet, IN_AL_DX)
+
+
+IOPL_0 = {
+    "x86_64": b"\xb8\xac\0\0\0\x31\xff\x0f\x05",  # mov eax, 172; xor edi, edi; syscall
+    "i386": b"\xb8\x6e\0\0\0\x31\xdb\xcd\x80",  # mov eax, 110; xor ebx, ebx; int 0x80
+}
+INC_DX = b"\x66\xff\xc2"
+
+
+def put_where_it_stands(puppet, code):
+    """Have a new program begin with other instructions; return where each byte of them is."""
+    at, width = puppet.registers()["ip"], puppet.view.word_bytes
+    for place in range(0, len(code), width):
+        word = int.from_bytes(code[place : place + width].ljust(width, INT3), "little")
+        assert puppet.ptrace(Request.POKETEXT, at + place, word).value == 0
+    return at
+
+
+def test_a_child_has_what_iopl_gave_and_a_new_program_has_all(guest):
+    options, abi = Option.TRACEFORK | Option.TRACESYSGOOD, guest.identity.arch.abi
+    with start_puppet(guest, abi, options=options) as puppet:
+        entry, stage = puppet.own_entry, puppet.strings.stage
+        assert puppet.call(entry, "ioperm", PORT, 1, 1) == 0
+        assert puppet.call(entry, "iopl", 3) == 0
+        puppet.write(stage, f"/probes/puppet.{abi}".encode() + b"\0")
+        puppet.prepare(entry, "fork")
+        puppet.resume()
+        child = puppet.follow(puppet.event_message())
+        assert child.wait().is_stop
+        assert child.resume() == TRAP_STOP
+        child.prepare(entry, "execve", stage, 0, 0)
+        assert [child.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP, CALL_STOP]
+        pieces = (IN_AL_DX, IOPL_0[abi.name] + b"\xba\x80\0\0\0" + IN_AL_DX, INC_DX + IN_AL_DX)
+        start = put_where_it_stands(child, b"".join(pieces))
+        child.set_registers(dx=PORT + 1)
+        assert child.resume() == Status.stopped(SIGSEGV)
+        way = child.registers()["ip"] - start
+        child.kill()
+    refused = ("what iopl gave", "what ioperm gave", "what nothing gave")
+    ends = {len(b"".join(pieces[: n + 1])) - 1: says for n, says in enumerate(refused)}
+    assert ends.get(way) == "what nothing gave", f"refused at {way}"
