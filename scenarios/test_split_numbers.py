@@ -6,13 +6,13 @@ preadv, llseek; mm/fadvise.c; fs/sync.c; fs/open.c vfs_fallocate (6.1).
 """
 
 import struct
-from errno import EINVAL, ENOSYS
+from errno import EBADF, EINVAL, ENOSYS, EOVERFLOW
 from os import SEEK_CUR, SEEK_END, SEEK_SET
 
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.arch import I386
+from harness.arch import ARCH_I386, I386
 from harness.entry import entry_names_taking
 from harness.landscape import ARENA, READ_ONLY
 
@@ -148,6 +148,14 @@ def test_sync_file_range_looks_at_both_halves_of_both_numbers(guest, entry, file
     assert said == expected
 
 
+@pytest.mark.entries("int80", "int80_64")
+def test_readahead_takes_an_offset_of_both_halves(guest, entry, file):
+    reader = int.from_bytes(guest.call(entry, "pipe", Buffer(8)).memory[0][:4], "little")
+    cases = {(file, LOW, HIGH, 4096): 0, (reader, 0, 0, 4096): -EINVAL, (-1, 0, 0, 1): -EBADF}
+    seen = [said.value for said in guest.series(entry, [("readahead", *four) for four in cases])]
+    assert dict(zip(cases, seen, strict=True)) == cases
+
+
 def test_fanotify_mark_takes_a_mask_of_both_halves(guest, entry):
     fd = guest.call(entry, "fanotify_init", 0, 0)
     if fd.errno == ENOSYS:
@@ -159,3 +167,38 @@ def test_fanotify_mark_takes_a_mask_of_both_halves(guest, entry):
         for mask in expected
     }
     assert said == expected
+
+
+@pytest.mark.entries("int80", "syscall")
+def test_an_offset_of_minus_one_is_where_the_file_stands(guest, entry, file):
+    """For preadv2 and pwritev2 alone. Source: fs/read_write.c preadv2, pwritev2 (6.1)."""
+    where = ARENA.start + 0x1000
+    vector, minus_one = entry.table.words(where, 2), (-1, -1 if entry.table is I386 else 0)
+    guest.write(entry.abi, where, b"abcdef")
+    said = guest.series(
+        entry,
+        [
+            ("pwritev2", file, vector, 1, *minus_one, 0),
+            ("pwritev2", file, entry.table.words(where + 2, 4), 1, *minus_one, 0),
+            ("lseek", file, 0, SEEK_CUR),
+            ("lseek", file, 1, SEEK_SET),
+            ("preadv2", file, vector, 1, *minus_one, 0),
+            ("lseek", file, 0, SEEK_CUR),
+            ("preadv", file, vector, 1, *minus_one),
+            ("preadv2", file, vector, 1, -2, *minus_one[1:], 0),
+        ],
+    )
+    assert [one.value for one in said] == [2, 4, 6, 1, 2, 3, -EINVAL, -EINVAL]
+    assert guest.read(entry.abi, where, 2) == b"bc"
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_a_position_that_does_not_fit_is_not_told(guest, entry, file):
+    """Under a 64-bit kernel it fits, and its lower half is told. Source: ksys_lseek (6.1)."""
+    assert seek(guest, entry, file, 3 << 30, SEEK_SET) == 3 << 30
+    said = guest.call(entry, "lseek", file, 5, SEEK_CUR)
+    if guest.identity.arch is ARCH_I386:
+        assert said.errno == EOVERFLOW
+    else:
+        assert said.after[entry.number] & 0xFFFF_FFFF == 3 << 30 | 5
+    assert seek(guest, entry, file, 0, SEEK_CUR) == 3 << 30 | 5
