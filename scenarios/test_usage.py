@@ -26,7 +26,8 @@ USAGE = {"x86_64": Layout("<18q", NAMES), "i386": Layout("<18i", NAMES)}
 NEVER_TOLD = ("shared", "data", "stack", "swaps", "sent", "received", "signals")
 TICKS_A_SECOND = 100
 WAITS = 4
-"""As many short ones, since one that is over before the program sleeps is none."""
+"""As many short ones, since one that is over before the program waits is none."""
+P_PID, EXITED = 1, 4
 
 
 def usage(guest, entry, whose):
@@ -59,6 +60,17 @@ def test_the_end_of_a_child_tells_what_it_has_used(guest, entry):
     layout = USAGE[entry.table.name]
     said = guest.call(entry, "wait4", child, 0, 0, Buffer(layout.size_bytes + 8))
     assert (said.value, said.memory[0][layout.size_bytes :]) == (child, b"\xa5" * 8)
+    seen = layout.decode(said.memory[0])
+    assert {name: seen[name] for name in NEVER_TOLD} == dict.fromkeys(NEVER_TOLD, 0)
+    assert seen["minor_faults"] > 0
+    assert usage(guest, entry, CHILDREN)["minor_faults"] == seen["minor_faults"]
+
+
+def test_waitid_tells_the_same_in_its_fifth_argument(guest, entry):
+    child, layout = guest.call(entry, "fork").value, USAGE[entry.table.name]
+    room = Buffer(layout.size_bytes + 8)
+    said = guest.call(entry, "waitid", P_PID, child, 0, EXITED, room)
+    assert (said.value, said.memory[0][layout.size_bytes :]) == (0, b"\xa5" * 8)
     seen = layout.decode(said.memory[0])
     assert {name: seen[name] for name in NEVER_TOLD} == dict.fromkeys(NEVER_TOLD, 0)
     assert seen["minor_faults"] > 0
