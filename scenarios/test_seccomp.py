@@ -6,7 +6,7 @@ Documentation/userspace-api/seccomp_filter.rst.
 """
 
 import struct
-from errno import EACCES, EBADF, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP
+from errno import EACCES, EBADF, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, ESRCH
 from signal import SIGKILL, SIGSYS, SIGTRAP
 
 import pytest
@@ -401,3 +401,34 @@ def test_a_supervisor_is_told_of_a_call_and_answers_it(guest, puppet, entry):
         assert puppet.wait() == TRAP_STOP
         results.append(entry.abi.signed(puppet.after()["ax"]))
     assert results == [0x5EED, -77]
+
+
+TSYNC, TSYNC_ESRCH, EVENT_CLONE = 1, 0x10, 3
+CLONE_THREAD = 0x10F00  # with memory, file system, descriptors and handlers in common
+
+
+@pytest.fixture
+def threads(guest, entry):
+    """Give both threads of a traced process."""
+    options = Option.TRACECLONE | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as one:
+        one.prepare(entry, "clone", CLONE_THREAD, one.strings.stage + 0x9000, 0, 0, 0)
+        assert one.resume() == Status.stopped(SIGTRAP, EVENT_CLONE)
+        other = one.follow(one.event_message())
+        assert other.wait().is_stop
+        assert [thread.resume() for thread in (other, one)] == [TRAP_STOP, TRAP_STOP]
+        yield one, other
+        other.kill()
+
+
+@pytest.mark.entries("int80")
+def test_a_filter_is_given_to_every_thread_at_once_or_to_none(guest, threads, entry):
+    one, other = threads
+    code = on(guest, entry, "getppid", Action.ERRNO + 77)
+    assert one.install_filter(entry, code, TSYNC) == 0
+    assert other.call(entry, "getppid") == -77
+    assert other.install_filter(entry, code) == 0
+    code = on(guest, entry, "getgid", Action.ERRNO + 79)
+    told = [one.install_filter(entry, code, flags) for flags in (TSYNC, TSYNC | TSYNC_ESRCH)]
+    assert told == [other.pid, -ESRCH], "who has a filter of its own, and that somebody has"
+    assert other.call(entry, "getgid") == 0

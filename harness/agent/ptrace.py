@@ -60,6 +60,7 @@ class Option(IntEnum):
 
     TRACESYSGOOD = 0x1
     TRACEFORK = 0x2
+    TRACECLONE = 0x8
     TRACEEXEC = 0x10
     TRACEEXIT = 0x40
     TRACESECCOMP = 0x80
