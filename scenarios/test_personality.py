@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a personality, and the width of a call, change at the boundary.
+"""What a personality, the width of a call, and an address asked for change at the boundary.
 
 Source: kernel/sys.c override_release, override_architecture; kernel/exec_domain.c personality;
 arch/x86/include/asm/page_64_types.h IA32_PAGE_OFFSET; arch/x86/mm/mmap.c (6.1).
 """
 
-from errno import ENOMEM
+from errno import EEXIST, EINVAL, ENOMEM
 
 import pytest
 
@@ -89,3 +89,19 @@ def test_a_32_bit_call_of_a_64_bit_program_maps_what_a_32_bit_program_can_name(g
     assert [hex(at) for at in narrow if at >> 32] == []
     assert [hex(at) for at in wide if not at >> 32] == []
     assert map_at(guest, INT80_64, 0).errno is None
+
+
+NO_REPLACE, PAGE = 0x10_0000, 4096
+
+
+def test_an_address_that_is_free_is_given_and_one_that_is_taken_stays(guest, entry):
+    """Source: arch/x86/kernel/sys_x86_64.c arch_get_unmapped_area_topdown; mm/mmap.c (6.1)."""
+    unaligned = map_at(guest, entry, WHERE + 5)
+    assert unaligned.value == WHERE, "an address is rounded down to a page's"
+    elsewhere = map_at(guest, entry, WHERE).after[entry.number] & entry.abi.mask
+    assert elsewhere not in (0, WHERE)
+    assert elsewhere % PAGE == 0
+    refused = map_at(guest, entry, WHERE, ANONYMOUS | NO_REPLACE).errno
+    assert (refused, map_at(guest, entry, WHERE, ANONYMOUS | FIXED).value) == (EEXIST, WHERE)
+    assert map_at(guest, entry, WHERE + PAGE, ANONYMOUS | NO_REPLACE).value == WHERE + PAGE
+    assert map_at(guest, entry, WHERE + 5, ANONYMOUS | FIXED).errno == EINVAL
