@@ -349,3 +349,14 @@ def test_syscall_info_says_none_outside_of_a_call_and_writes_what_was_asked_for(
     puppet.prepare(entry, "getppid")
     puppet.resume(Request.SYSCALL)
     assert [syscall_info(puppet, size)[0] for size in (0, 1, 10, 79, 81)] == [80] * 5
+
+
+@pytest.mark.entries(*OWN)
+def test_the_call_that_somebody_is_in_can_be_read_from_a_file(guest, puppet, entry):
+    """Source: lib/syscall.c task_current_syscall; fs/proc/base.c proc_pid_syscall (6.1)."""
+    values = puppet.prepare(entry, "getppid", *(0x1234_5601 + n for n in range(6)))
+    puppet.resume(Request.SYSCALL)
+    number, *rest = guest.read_file(f"/proc/{puppet.pid}/syscall").decode().split()
+    assert int(number) == puppet.number(entry, "getppid")
+    given = [values[plain_name(name)] for name in entry.arguments]
+    assert rest == [hex(value) for value in (*given, values["sp"], puppet.registers()["ip"])]
