@@ -172,6 +172,18 @@ def test_a_selector_of_nothing_is_loaded_as_null(puppet):
     assert puppet.after()["fs"] == 0
 
 
+@pytest.mark.entries("syscall")
+@pytest.mark.abis("x86_64")
+def test_no_data_segment_of_nothing_is_loaded(puppet):
+    """Source: arch/x86/entry/entry_64.S asm_load_gs_index; asm/segment.h loadsegment (6.1)."""
+    at_exit(puppet)
+    names = ("ds", "es", "fs", "gs")
+    puppet.set_registers(**dict.fromkeys(names, 0xFFF7))
+    puppet.resume()
+    found = puppet.after()
+    assert {name: found[name] for name in names} == dict.fromkeys(names, 0)
+
+
 TRAP_HWBKPT = 4
 WATCH_WRITE_4, BREAK, WATCH_IO, WATCH_WRITE_8 = 0xD0001, 0x1, 0x20001, 0x90001
 WATCHED = 0x104
