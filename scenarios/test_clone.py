@@ -7,6 +7,7 @@ kernel_clone (6.1).
 
 import contextlib
 import struct
+from errno import EFAULT, EINVAL, EPERM
 
 import pytest
 
@@ -14,6 +15,7 @@ from harness.agent.arguments import Buffer
 from harness.agent.ptrace import Option, Request, Status
 from harness.agent.puppet import start_puppet
 from harness.arch import ARCH_I386, I386
+from harness.landscape import HOLE
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -83,6 +85,26 @@ def test_a_thread_local_entry_is_the_childs_alone(guest, puppet, entry):
         puppet.resume()
         assert thread_local(child, entry, number) == entry_of(BASE, LIMIT, USABLE_PAGES), "child"
         assert thread_local(puppet, entry, number) == entry_of(0, 0, EMPTY), "parent"
+
+
+def test_there_is_no_child_with_a_descriptor_that_makes_no_sense(guest, entry):
+    """Or with a base past a program's addresses. Source: process.c set_new_tls (6.1)."""
+    first = 6 if guest.identity.arch is ARCH_I386 else 12
+    fields = (BASE, LIMIT, USABLE_PAGES)
+    cases = {
+        "from a hole": (HOLE, EFAULT),
+        "whichever is free": (struct.pack("<IIII", 0xFFFF_FFFF, *fields), EINVAL),
+        "before the first": (struct.pack("<IIII", first - 1, *fields), EINVAL),
+        "past the last": (struct.pack("<IIII", first + 3, *fields), EINVAL),
+        "of 16 bits": (struct.pack("<IIII", first, BASE, LIMIT, USABLE_PAGES - 1), EINVAL),
+    }
+    if entry.table is not I386:
+        cases = {"the kernel's": (0x7FFF_FFFF_F000, EPERM), "none": (1 << 63, EPERM)}
+    seen = {}
+    for says, (tls, _) in cases.items():
+        tail = (tls, 0) if entry.table is I386 else (0, tls)
+        seen[says] = guest.call(entry, "clone", CLONE_SETTLS | SIGCHLD, 0, 0, *tail).errno
+    assert seen == {says: error for says, (_, error) in cases.items()}
 
 
 @pytest.mark.entries("syscall")
