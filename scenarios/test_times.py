@@ -6,7 +6,7 @@ fs/timerfd.c; fs/utimes.c; fs/select.c (6.1).
 """
 
 import struct
-from errno import EINVAL
+from errno import EAGAIN, EINVAL
 from os import O_CREAT, O_RDWR
 
 import pytest
@@ -69,6 +69,18 @@ def test_what_lies_beside_32_bits_of_nanoseconds_does_not_count(guest, entry):
         ("utimensat_time64", AT_HERE, b"/proc\0", nothing * 2, 0),
     )
     assert [str(said) for said in guest.series(entry, calls) if said.errno] == []
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_nor_does_it_for_calls_that_wait(guest, entry):
+    nothing, wait, no_signal = struct.pack("<qQ", 0, GARBAGE), 0, bytes(8)
+    cases = {
+        "futex_time64": ((bytes(4), wait, 1, nothing, 0, 0), EAGAIN),
+        "rt_sigtimedwait_time64": ((no_signal, 0, nothing, 8), EAGAIN),
+    }
+    calls = [(name, *arguments) for name, (arguments, _) in cases.items()]
+    seen = [said.errno for said in guest.series(entry, calls)]
+    assert dict(zip(cases, seen, strict=True)) == {name: one[1] for name, one in cases.items()}
 
 
 INTERVAL = (123_456, 654_321)
