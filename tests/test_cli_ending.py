@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from live import CHECKOUT
+from live import CHECKOUT, PROGRAM, emulators_of, eventually, is_there
 
 COMMAND = """
 import signal, sys
@@ -51,3 +52,19 @@ def test_what_is_ignored_stays_so() -> None:
         process.send_signal(signal.SIGHUP)
         said, _ = process.communicate("\n")
     assert (process.returncode, said) == (0, "tidied\nwent on\n")
+
+
+@pytest.mark.parametrize("line", ["call --accel tcg pause", "explain --accel tcg getppid"])
+def test_a_guest_ends_with_its_command(line: str, tmp_path: Path) -> None:
+    with started(tmp_path, *line.split()) as process:
+        emulators = eventually(lambda: emulators_of(process.pid))
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == -signal.SIGTERM
+    assert eventually(lambda: not any(map(is_there, emulators)))
+    assert not list(tmp_path.iterdir())
+
+
+def started(folder: Path, *line: str) -> subprocess.Popen[bytes]:
+    """Start a command whose temporary files lie in a folder."""
+    here = os.environ | {"PYTHONPATH": str(CHECKOUT), "TMPDIR": str(folder)}
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, *line], env=here)

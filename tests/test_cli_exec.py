@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import termios
@@ -214,6 +215,23 @@ def test_input_arrives_as_it_comes_and_control_c_ends_all(tmp_path: Path) -> Non
     session.expect(pexpect.EOF, timeout=30)
     assert termios.tcgetattr(session.child_fd) == before
     assert session.wait() == 130
+    assert eventually(lambda: not any(map(is_there, emulators)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_program_that_waits(number: signal.Signals, tmp_path: Path) -> None:
+    program = build_reader(tmp_path, ECHO)
+    session = pexpect.spawn(sys.executable, ["-c", PROGRAM, "exec", *FAST, str(program)])
+    before = termios.tcgetattr(session.child_fd)
+    session.sendline("one")
+    session.expect("one\r\none\r\n", timeout=60)
+    emulators = emulators_of(session.pid)
+    assert emulators
+    session.kill(number)
+    session.expect(pexpect.EOF, timeout=30)
+    assert termios.tcgetattr(session.child_fd) == before
+    session.wait()
+    assert session.signalstatus == number
     assert eventually(lambda: not any(map(is_there, emulators)))
 
 

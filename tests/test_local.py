@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live import CHECKOUT, ask_on, eventually, trapgate
+from live import CHECKOUT, PROGRAM, ask_on, eventually, trapgate
 from test_plugin import Session, session
-from visits import assert_gone_after, busy_visit, rooms
+from visits import assert_gone_after, busy_visit, family, rooms
 
 from harness.agent.guest import Guest
 from harness.agent.puppet import start_puppet
@@ -169,6 +169,21 @@ def test_nothing_is_left_however_the_harness_ends(end: signal.Signals, temporary
         assert len(rooms(temporary)) == 1
         assert_gone_after(end, process, process.pid)
         eventually(lambda: not rooms(temporary))
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_tidies_up_before_it_dies_of_a_signal(
+    end: signal.Signals, temporary: Path
+) -> None:
+    """Its agent is nobody special, who cannot remove the folder itself."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "call", "--target", "local", "pause"],
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "TMPDIR": str(temporary)},
+    ) as process:
+        eventually(lambda: len(family(process.pid)) >= 3)
+        assert len(rooms(temporary)) == 1
+        process.send_signal(end)
+    assert (process.returncode, rooms(temporary)) == (-end, [])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a host that gives no rooms")

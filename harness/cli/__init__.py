@@ -20,8 +20,8 @@ def main() -> None:
     line = sys.argv[1:]
     _fill_standard_files()
     try:
-        if not _run_quickly(line):
-            with endings_heard():
+        with endings_heard():
+            if not _run_quickly(line):
                 run_by_typer(line)
     except TrapgateError as error:
         print(f"trapgate: {error}", file=sys.stderr)

@@ -13,15 +13,18 @@ from types import FrameType
 _ASKED_TO_END = (signal.SIGTERM, signal.SIGHUP)
 
 
-class Ended(BaseException):
+class Ended(SystemExit):
     """A signal has asked us to end; a second one would not be waited for.
+
+    It is a kind of exit, for asyncio keeps any other exception to itself. Source: Python 3.11,
+    asyncio/events.py Handle._run.
 
     Attributes:
         number: the signal's.
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(number)
+        super().__init__(128 + number)
         self.number = number
 
 
