@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 _LOOK_S = 0.5
 _END_S = 10.0
 _RESET = "guest-reset"
+_SAVEABLE = ("-global", "apic.vapic=off")
+"""Without the part of the interrupt controller that, when a state of it is loaded, waits for the
+processor, which waits until the machine may be played on.
+Source: hw/i386/kvmvapic.c vapic_post_load, replay/replay-internal.c replay_mutex_lock (QEMU 7.2).
+"""
 
 
 class Mode(enum.Enum):
@@ -58,15 +63,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Files:
-    """What a run is given, each an open file with all of it on disk.
+    """What a run is given: open files, each with all of it on disk, and a machine to go with them.
 
     Attributes:
         initramfs: what the machine has instead of its plan's.
         events: what QEMU writes or reads.
+        saveable: whether a state of the machine can be loaded while it is played.
     """
 
     initramfs: IO[bytes]
     events: IO[bytes]
+    saveable: bool
 
 
 def run_determined(
@@ -84,7 +91,7 @@ def run_determined(
     Raises:
         HostError: QEMU failed, could not go on, or does not come to an end.
     """
-    with _started(plan, mode, files, patience.start_s) as machine:
+    with start_determined(plan, mode, files, patience.start_s) as machine:
         reason = machine.wait(patience.request_s, Deadline.after(limit_s, mode.value))
         instructions = machine.executed()
         machine.quit()
@@ -94,10 +101,10 @@ def run_determined(
         return Run(instructions, content_of(machine.answers), console)
 
 
-class _Machine:
+class DeterminedMachine:
     """A QEMU that runs; `console`, `answers` and `errors` are what it writes."""
 
-    def __init__(self, plan: MachinePlan, mode: Mode, files: Files) -> None:
+    def __init__(self, plan: MachinePlan, mode: Mode, files: Files, extra: tuple[str, ...]) -> None:
         self.mode = mode
         self.console, self.answers, self.errors = (unlinked_file() for _ in range(3))
         plan = replace(plan, initramfs=_path(files.initramfs))
@@ -108,6 +115,7 @@ class _Machine:
             frames=f"file,path={_path(self.answers)}",
             monitor=f"socket,fd={there.fileno()}",
             events=f"rr={mode.value},rrfile={_path(files.events)}",
+            extra=(*extra, *(_SAVEABLE if files.saveable else ())),
         )
         inherited = (self.console, self.answers, there, files.initramfs, files.events)
         descriptors = [file.fileno() for file in inherited]
@@ -123,10 +131,10 @@ class _Machine:
             self.socket.recv(1, socket.MSG_PEEK)
             self._monitor = Monitor(self.socket)
 
-    def ask(self, command: str) -> Any:
+    def ask(self, command: str, **arguments: object) -> Any:
         """Send one command to QEMU's monitor."""
         with self._translated():
-            return self._monitor.ask(command, {}) if self._monitor else None
+            return self._monitor.ask(command, arguments) if self._monitor else None
 
     def quit(self) -> None:
         """Have QEMU end by itself, as it has to for its record to be whole."""
@@ -185,9 +193,22 @@ class _Machine:
 
 
 @contextlib.contextmanager
-def _started(plan: MachinePlan, mode: Mode, files: Files, start_s: float) -> Iterator[_Machine]:
-    """Start QEMU so that it dies when we do; it is gone when the block is left."""
-    machine = _Machine(plan, mode, files)
+def start_determined(
+    plan: MachinePlan, mode: Mode, files: Files, start_s: float, extra: tuple[str, ...] = ()
+) -> Iterator[DeterminedMachine]:
+    """Start QEMU so that it dies when we do; it is gone when the block is left.
+
+    Args:
+        plan: a machine that counts instructions.
+        mode: whether it is recorded or played.
+        files: what it is given.
+        start_s: how long QEMU may take to start.
+        extra: QEMU's arguments for what no guest sees.
+
+    Raises:
+        HostError: QEMU failed.
+    """
+    machine = DeterminedMachine(plan, mode, files, extra)
     try:
         machine.connect(start_s)
         yield machine

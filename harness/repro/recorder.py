@@ -43,7 +43,8 @@ from harness.target.qemu import identify, patience_for, plan_guest
 
 _ATTEMPTS = 5
 _LIMIT_BOOTS = 2
-_REPLAY_BOOTS = 10
+REPLAY_BOOTS = 10
+"""How long playing may take, in boots."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,9 @@ def replay(recording: Recording, kernel: Kernel) -> Played:
     """
     facts, files = recording.facts, recording.files
     check_same(facts, kernel)
-    plan = _plan_of(facts, kernel)
+    plan = plan_played(facts, kernel)
     with unlinked_file(files["events"]) as events:
-        run = _run(plan, Mode.REPLAY, files, events)
+        run = _run(plan, Mode.REPLAY, files, events, saveable=facts.saveable)
     _check_run(run, facts.instructions, files["answers"])
     try:
         result, answers = _judge(kernel, plan, recording.script, files["requests"], run)
@@ -196,7 +197,8 @@ def check_same(facts: Facts, kernel: Kernel) -> None:
         )
 
 
-def _plan_of(facts: Facts, kernel: Kernel) -> MachinePlan:
+def plan_played(facts: Facts, kernel: Kernel) -> MachinePlan:
+    """Return the machine of a run that was recorded, without its initramfs."""
     return MachinePlan(
         arch=kernel.arch,
         kernel=kernel.boot_file,
@@ -209,12 +211,19 @@ def _plan_of(facts: Facts, kernel: Kernel) -> MachinePlan:
     )
 
 
-def _run(plan: MachinePlan, mode: Mode, given: Mapping[str, bytes], events: IO[bytes]) -> Run:
+def _run(
+    plan: MachinePlan,
+    mode: Mode,
+    given: Mapping[str, bytes],
+    events: IO[bytes],
+    *,
+    saveable: bool = True,
+) -> Run:
     """Let QEMU record or play a guest that has its requests."""
     patience = patience_for(plan.accelerator)
-    limit_s = patience.boot_s * (_LIMIT_BOOTS if mode is Mode.RECORD else _REPLAY_BOOTS)
+    limit_s = patience.boot_s * (_LIMIT_BOOTS if mode is Mode.RECORD else REPLAY_BOOTS)
     with unlinked_file(add_requests(given["initramfs"], given["requests"])) as initramfs:
-        return run_determined(plan, mode, Files(initramfs, events), patience, limit_s)
+        return run_determined(plan, mode, Files(initramfs, events, saveable), patience, limit_s)
 
 
 def _judge(

@@ -25,7 +25,8 @@ from harness.script.reading import parse_script
 from harness.script.statements import Script
 from harness.script.writing import write_script
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, FORMAT)
 SUFFIX = ".recording"
 _FACTS, _SCRIPT = "recording.json", "program.trap"
 _FILES = ("initramfs", "requests", "events", "answers")
@@ -60,6 +61,7 @@ class Facts:
         answers: what each statement answered.
         instructions: how many the machine executed, from its start to its reset.
         sha256: of each other file.
+        format: 1 of recordings from before they could be gone back in from anywhere.
     """
 
     kernel: Mapping[str, str]
@@ -72,6 +74,12 @@ class Facts:
     answers: tuple[str, ...]
     instructions: int
     sha256: Mapping[str, str]
+    format: int = FORMAT
+
+    @property
+    def saveable(self) -> bool:
+        """Whether states of the machine can be loaded while it is played."""
+        return self.format > 1
 
     @classmethod
     def parse(cls, text: bytes, name: str) -> Self:
@@ -82,7 +90,7 @@ class Facts:
         """
         try:
             said = json.loads(text)
-            if said.pop("format") != FORMAT:
+            if said["format"] not in _READ:
                 raise DeclarationError(f"{name} has another format than {FORMAT}")
             return cls(**{key: _PARSERS[key](value) for key, value in said.items()})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -97,7 +105,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("kernel", "versions", "sha256"), texts),
     **dict.fromkeys(("cpu", "outcome", "message"), printable),
     **dict.fromkeys(("command_line", "answers"), _lines),
-    **dict.fromkeys(("memory_mib", "instructions"), int),
+    **dict.fromkeys(("memory_mib", "instructions", "format"), int),
 }
 
 
@@ -157,7 +165,7 @@ def write_recording(path: Path, recording: Recording) -> None:
         if len(content) > LAYOUT.limits[name]:
             said = f"{name} of {len(content)} bytes, and at most {LAYOUT.limits[name]} are kept"
             raise HostError(f"the recording has {said}")
-    facts = json.dumps({"format": FORMAT, **asdict(recording.facts)}, indent=2)
+    facts = json.dumps(asdict(recording.facts), indent=2)
     script = write_script(recording.script)
     write_archive(path, {_FACTS: facts.encode(), _SCRIPT: script.encode(), **recording.files})
 
