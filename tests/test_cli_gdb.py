@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import termios
 from pathlib import Path
@@ -83,6 +84,27 @@ def test_gdb_at_a_terminal_leaves_it_as_it_was_and_nothing_behind(tmp_path: Path
     assert termios.tcgetattr(session.child_fd) == before
     assert session.wait() == 0
     assert eventually(lambda: not any(map(is_there, emulators)))
+
+
+@needs_gdb
+def test_in_a_recording_it_goes_backwards(tmp_path: Path) -> None:
+    """From the entry point to the instruction before it, and from the run's end to a function."""
+    script = write(tmp_path, "syscall close -77", "syscall close -77 -> EBADF")
+    recording = str(tmp_path / "s.recording")
+    assert trapgate("record", "-o", recording, script).returncode == 0
+    back = ("continue", "info symbol $rip", "reverse-stepi", "x/1i $rip", "stepi", "delete")
+    again = ("hbreak __x64_sys_close", "continue", "continue", "reverse-stepi", "reverse-continue")
+    commands = [word for each in (*back, *again) for word in ("-ex", each)]
+    said = trapgate("gdb", "--recorded", recording, "--", "--batch", *commands)
+    assert said.returncode == 0, said.stderr
+    _, _, said_last = said.stdout.partition("\nstopped before: syscall close -77 -> EBADF\n")
+    entered, _, stepped = said_last.partition("\nentry_SYSCALL_64 in section .text\n")
+    assert "Breakpoint 1, 0x" in entered
+    assert re.search(r"^=> 0x\w+:\tsyscall ?$", stepped, re.MULTILINE)
+    _, closing, ending = stepped.partition("in __x64_sys_close ()\n")
+    assert closing
+    assert "Program received signal SIGINT" in ending, "the recording's end"
+    assert ending.rstrip().partition("[")[0].endswith("in __x64_sys_close ()\n")
 
 
 @needs_gdb

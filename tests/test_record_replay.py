@@ -28,6 +28,7 @@ from harness.machine.emulator import find_qemu_version
 from harness.repro.archive import write_archive
 from harness.repro.recording import Facts, Recording, read_recording, write_recording
 from harness.script.reading import parse_script
+from harness.tools import find_tool
 
 SOON = Deadline.after(60, "answer")
 SAME = "the same run as recorded\n"
@@ -113,6 +114,26 @@ def test_what_qemu_cannot_play_is_not_the_kernels_fault(panicked: Kept, tmp_path
 
 
 @together
+@pytest.mark.skipif(not find_tool("gdb"), reason="gdb is not installed")
+def test_gdb_goes_back_from_the_end_of_a_panic(panicked: Kept) -> None:
+    look = ("hbreak panic", "continue", "hbreak emergency_restart", "continue", "reverse-continue")
+    commands = [word for each in (*look, "info symbol $rip") for word in ("-ex", each)]
+    said = trapgate("gdb", "--recorded", str(panicked.path), "--", "--batch", *commands)
+    assert said.returncode == 0, said.stderr
+    assert "\nstopped before its end, as it does not make: syscall getpid\n" in said.stdout
+    _, _, panicking = said.stdout.partition("in panic ()\n")
+    assert "in emergency_restart ()\n" in panicking
+    assert panicking.partition("\n[")[0].endswith("in panic ()\npanic in section .text")
+
+
+@together
+def test_gdb_has_no_other_machine_for_a_recording(panicked: Kept) -> None:
+    said = trapgate("gdb", "--recorded", "--memory", "64", str(panicked.path))
+    assert said.stderr.startswith("trapgate: a recording has its machine already\n")
+    assert said.returncode == 2
+
+
+@together
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -135,8 +156,9 @@ def test_another_run_is_not_taken_for_the_same(
 
 
 @together
-def test_control_c_leaves_nothing_of_a_replay(panicked: Kept, tmp_path: Path) -> None:
-    interrupt(tmp_path, "replay", "--recorded", str(panicked.path))
+@pytest.mark.parametrize("command", ["replay", "gdb"])
+def test_control_c_leaves_nothing_of_a_replay(command: str, panicked: Kept, tmp_path: Path) -> None:
+    interrupt(tmp_path, command, "--recorded", str(panicked.path))
     assert not list(tmp_path.iterdir())
 
 
@@ -230,6 +252,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
+def test_a_recording_from_before_is_read(tmp_path: Path) -> None:
+    """QEMU cannot load states of its machine, which is not to be another one now."""
+    facts = read_recording(made_up(tmp_path / "x", format=1)).facts
+    assert (facts.format, facts.saveable) == (1, False)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_with_other_bytes_is_damage(name: str, tmp_path: Path) -> None:
     path = made_up(tmp_path / "x", {**FILES, name: b"other"})
@@ -244,7 +272,8 @@ def test_nobody_elses_recording_takes_all_memory(memory_mib: int, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "facts", [b"", b"[]", b'{"format": 2}', b'{"format": 1}', b'{"format": 1, "more": 1}']
+    "facts",
+    [b"", b"[]", b'{"format": 2}', b'{"format": 3}', b'{"format": 1}', b'{"format": 1, "more": 1}'],
 )
 def test_facts_that_are_none_are_damage(facts: bytes, tmp_path: Path) -> None:
     write_archive(tmp_path / "x", {"recording.json": facts, "program.trap": b"", **FILES})

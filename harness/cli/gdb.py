@@ -16,9 +16,10 @@ import typer
 from harness.cli.answered import show_answered
 from harness.cli.app import app
 from harness.cli.machine import MachineChoice, takes_machine
-from harness.cli.replay import obtain_for
+from harness.cli.replay import Recorded, obtain_for, open_recording
 from harness.cli.terminal import kept_terminal
 from harness.errors import GuestError
+from harness.repro.backwards import stopped_in_recording
 from harness.repro.debugging import Call, Stopped, asking, cut, stopped_before
 from harness.repro.opening import open_program
 from harness.script.replay import Replay
@@ -26,7 +27,7 @@ from harness.script.writing import show_statement
 from harness.target.spring import Spring
 from harness.tools import require_tool
 
-_File = Annotated[Path, typer.Argument(metavar="FILE", help="A script, or a bundle.")]
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="A script, a bundle, or a recording.")]
 _Given = Annotated[
     list[str] | None, typer.Argument(metavar="[GDB'S OPTIONS]...", help="Behind --: for gdb.")
 ]
@@ -34,15 +35,38 @@ _Given = Annotated[
 
 @app.command()
 @takes_machine
-def gdb(file: _File, given: _Given = None, *, machine: MachineChoice) -> None:
+def gdb(
+    file: _File, given: _Given = None, *, machine: MachineChoice, recorded: Recorded = False
+) -> None:
     """Stop a guest before a script's last call, and attach gdb.
 
     What comes before it has been carried out. gdb knows the kernel's sections and symbols where
-    they lie in this boot, and has a breakpoint on the call's entry point: "continue" makes it.
+    they lie in this boot, and has a breakpoint on the call's entry point: "continue" makes it. In a
+    recording it goes backwards, too: "reverse-stepi", "reverse-continue".
 
     Status: gdb's; 1 when the kernel panicked.
     """
     debugger = str(require_tool("gdb"))
+    if recorded:
+        status = _play(debugger, file, machine, given or [])
+    else:
+        status = _ask(debugger, file, machine, given or [])
+    raise typer.Exit(status)
+
+
+def _play(debugger: str, file: Path, machine: MachineChoice, given: list[str]) -> int:
+    """Play a recording to gdb."""
+    recording, kernel = open_recording(file, machine)
+    typer.echo("playing the run, up to its last call")
+    sys.stdout.flush()
+    with stopped_in_recording(recording, kernel, Path(debugger)) as stopped:
+        said = "stopped before" if stopped.made else "stopped before its end, as it does not make"
+        typer.echo(f"{said}: {show_statement(stopped.call)}")
+        return _debug(debugger, stopped, given)
+
+
+def _ask(debugger: str, file: Path, machine: MachineChoice, given: list[str]) -> int:
+    """Have a script's last call made under gdb, and show what came of it."""
     with open_program(file, machine.spec) as opened:
         choice, kernel = obtain_for(machine, opened.script)
         before, call = cut(opened.script)
@@ -54,14 +78,14 @@ def gdb(file: _File, given: _Given = None, *, machine: MachineChoice) -> None:
                 stopped_before(call, guest, running, kernel) as stopped,
                 asking(replay, call, running) as asked,
             ):
-                status = _debug(debugger, stopped, given or [])
+                typer.echo(f"stopped before: {show_statement(call)}")
+                status = _debug(debugger, stopped, given)
     _tell(asked)
-    raise typer.Exit(status)
+    return status
 
 
 def _debug(debugger: str, stopped: Stopped, given: list[str]) -> int:
     """Run gdb to its end."""
-    typer.echo(f"stopped before: {show_statement(stopped.call)}")
     sys.stdout.flush()
     said = [word for command in stopped.commands for word in ("-ex", command)]
     line = [debugger, "-q", str(stopped.symbols), "-iex", "set confirm off", *said, *given]

@@ -26,7 +26,7 @@ from harness.machine.plan import DEFAULT_MEMORY_MIB, MachineOptions
 from harness.repro.bundle import Manifest
 from harness.repro.opening import open_program
 from harness.repro.recorder import replay as play_recording
-from harness.repro.recording import packaged_spec, read_recording
+from harness.repro.recording import Recording, packaged_spec, read_recording
 from harness.repro.result import run_script
 from harness.script.replay import Answered, Replay, abis_of, check_names
 from harness.script.statements import Header, Script
@@ -35,14 +35,14 @@ from harness.target.target import QemuTarget
 _WRONG = 1
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="A script, or a bundle.")]
-_Recorded = Annotated[
+Recorded = Annotated[
     bool, typer.Option("--recorded", help="FILE is a recording: play it as it was.")
 ]
 
 
 @app.command()
 @takes_machine
-def replay(file: _File, *, machine: MachineChoice, recorded: _Recorded = False) -> None:
+def replay(file: _File, *, machine: MachineChoice, recorded: Recorded = False) -> None:
     """Put the calls of a script to a guest, and show what each did.
 
     What the script's header says of kernel and machine holds where no option says otherwise; a
@@ -70,6 +70,19 @@ def replay(file: _File, *, machine: MachineChoice, recorded: _Recorded = False) 
 
 def _play(file: Path, machine: MachineChoice) -> None:
     """Play a recording, and show that it is the same."""
+    recording, kernel = open_recording(file, machine)
+    played = play_recording(recording, kernel)
+    typer.echo("\n".join([*show_played(played), "the same run as recorded"]))
+    raise typer.Exit(played.result.kind.value.exit_status)
+
+
+def open_recording(file: Path, machine: MachineChoice) -> tuple[Recording, Kernel]:
+    """Return a recording, and the kernel that it is played with.
+
+    Raises:
+        DeclarationError: it is none, or the user wants another machine than it has.
+        HostError: its kernel cannot be had.
+    """
     if not machine.boots or machine.options != MachineOptions():
         raise DeclarationError(
             "a recording has its machine already",
@@ -77,9 +90,7 @@ def _play(file: Path, machine: MachineChoice) -> None:
         )
     recording = read_recording(file)
     spec = machine.spec or packaged_spec(recording.facts)
-    played = play_recording(recording, replace(machine, spec=spec).obtain(spec))
-    typer.echo("\n".join([*show_played(played), "the same run as recorded"]))
-    raise typer.Exit(played.result.kind.value.exit_status)
+    return recording, replace(machine, spec=spec).obtain(spec)
 
 
 def _carry_out(guest: Guest, script: Script) -> None:

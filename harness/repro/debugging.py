@@ -36,11 +36,13 @@ class Stopped:
         call: the call.
         commands: gdb's, which attach it and set the breakpoint.
         symbols: a file with the kernel's symbols.
+        made: whether the guest will make the call; a recorded one may have ended before.
     """
 
     call: CallStatement
     commands: tuple[str, ...]
     symbols: Path
+    made: bool = True
 
 
 class Call(threading.Thread):
@@ -105,16 +107,30 @@ def stopped_before(
     if why:
         raise DeclarationError(f"{show_statement(call)} cannot be asked here: {why}")
     inside = Inside(guest, kernel)
-    entry_point = find_entry_point(inside, call.entry)
+    breakpoint_set = break_at(call, inside)
     with tempfile.TemporaryDirectory(prefix="trapgate-gdb-") as folder:
         symbols, door = Path(folder, "kernel"), Path(folder, "door")
-        layout = read_layout(kernel.vmlinux, inside.slide) if kernel.vmlinux else ()
-        write_symbols(symbols, layout, inside.symbols)
+        write_kernel(symbols, inside)
         machine.process.ask("stop")
         open_door(machine, door)
-        condition = " && ".join(_conditions(call, guest))
-        commands = (f"target remote {door}", f"hbreak *{entry_point:#x} if {condition}")
-        yield Stopped(call, commands, symbols)
+        yield Stopped(call, (f"target remote {door}", breakpoint_set), symbols)
+
+
+def write_kernel(path: Path, inside: Inside) -> None:
+    """Write a file with the sections and symbols of a guest's kernel, for a debugger."""
+    vmlinux = inside.kernel.vmlinux
+    layout = read_layout(vmlinux, inside.slide) if vmlinux else ()
+    write_symbols(path, layout, inside.symbols)
+
+
+def break_at(call: CallStatement, inside: Inside) -> str:
+    """Return gdb's command for a breakpoint on an entry point that only one call meets.
+
+    Raises:
+        HostError: the kernel does not show where its entry point is.
+    """
+    condition = " && ".join(_conditions(call, inside.guest))
+    return f"hbreak *{find_entry_point(inside, call.entry):#x} if {condition}"
 
 
 def open_door(machine: Machine, door: Path) -> None:
