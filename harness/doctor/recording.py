@@ -46,8 +46,8 @@ def examine_recording(qemu: Path) -> Finding:
         trouble = played.last_lines(1) or f"QEMU ended with status {played.status}"
         return Finding(_NAME, Standing.ABSENT, trouble, remedy=_REMEDY)
     offers = "offers" if _REVERSE in played.output else "does not offer"
-    said = f"QEMU records and plays runs; it {offers} gdb reverse stepping, which needs a snapshot"
-    return Finding(_NAME, Standing.OK, f"{said} that recordings here do not have")
+    said = f"QEMU records and plays runs; it {offers} gdb reverse stepping in them"
+    return Finding(_NAME, Standing.OK, said)
 
 
 def _packet(command: str) -> str:
