@@ -35,7 +35,8 @@ _RESET = "guest-reset"
 _SAVEABLE = ("-global", "apic.vapic=off")
 """Without the part of the interrupt controller that, when a state of it is loaded, waits for the
 processor, which waits until the machine may be played on.
-Source: hw/i386/kvmvapic.c vapic_post_load, replay/replay-internal.c replay_mutex_lock (QEMU 7.2).
+Source: hw/i386/kvmvapic.c vapic_enable_tpr_reporting, accel/tcg/tcg-accel-ops-rr.c
+rr_cpu_thread_fn (QEMU 7.2).
 """
 
 
