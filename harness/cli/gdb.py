@@ -57,7 +57,7 @@ def gdb(
 def _play(debugger: str, file: Path, machine: MachineChoice, given: list[str]) -> int:
     """Play a recording to gdb."""
     recording, kernel = open_recording(file, machine)
-    typer.echo("playing the run, up to its last call")
+    typer.echo("playing the run")
     sys.stdout.flush()
     with stopped_in_recording(recording, kernel, Path(debugger)) as stopped:
         said = "stopped before" if stopped.made else "stopped before its end, as it does not make"
