@@ -29,10 +29,10 @@ def test_another_compiler_builds_again(tmp_path: Path, monkeypatch: pytest.Monke
     compiler.chmod(0o755)
     monkeypatch.setenv("TRAPGATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CC", str(compiler))
-    built = build_program(agent_recipe(), X86_64)
-    assert build_program(agent_recipe(), X86_64) == built
+    built = build_program(agent_recipe(X86_64), X86_64)
+    assert build_program(agent_recipe(X86_64), X86_64) == built
     os.utime(compiler, (1, 1))
-    assert build_program(agent_recipe(), X86_64) != built
+    assert build_program(agent_recipe(X86_64), X86_64) != built
 
 
 def closure(module: str) -> Iterator[str]:

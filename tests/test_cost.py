@@ -16,7 +16,7 @@ from live import CHECKOUT, I386, X86_64, native, on, own_guest, trapgate
 from harness.agent.guest import Guest
 from harness.cost.compare import compare
 from harness.cost.figures import Cost, Figures, Unit, read_figures, to_json
-from harness.cost.measure import measure_call, read_mitigations
+from harness.cost.measure import measure_call, read_mitigations, warm_up
 from harness.cost.picture import draw
 from harness.cost.savings import savings
 from harness.cost.subjects import CLOCK, EMPTY, SUBJECTS, Preparation, Subject
@@ -183,6 +183,7 @@ def test_the_page_and_its_picture_are_made_from_the_figures() -> None:
 
 def counts(guest: Guest, *subjects: Subject) -> dict[tuple[str, str, str], float]:
     entries = [e for e in ENTRY_PATHS.values() if not guest.why_not_asked(e)]
+    warm_up(guest)
     found = [
         measure_call(guest, entry, subject, Unit.INSTRUCTIONS)
         for entry, subject in product(entries, subjects)
