@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -134,14 +135,22 @@ def test_on_a_terminal_there_is_a_table(questions: str, tmp_path: Path) -> None:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            yield child
-            yield from descendants(child)
+    """Every process below one; those that end meanwhile may be missed."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in map(int, task.read_text().split()):
+                yield child
+                yield from descendants(child)
+
+
+def name_of(pid: int) -> str:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/comm").read_text()
+    return ""
 
 
 def guests_of(pid: int) -> list[int]:
-    return [p for p in descendants(pid) if "qemu" in Path(f"/proc/{p}/comm").read_text()]
+    return [p for p in descendants(pid) if "qemu" in name_of(p)]
 
 
 def hear_interruptions() -> None:
