@@ -5,7 +5,6 @@
 
 #include "facts.h"
 #include "guest.h"
-
 #include "message.h"
 
 /* Where the agent and the executor talk; high, so that a call's descriptors begin at 3. */

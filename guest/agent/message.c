@@ -2,16 +2,6 @@
 #include "message.h"
 #include "numbers.h"
 
-static long read_some(int fd, u8 *to, uptr bytes)
-{
-	long got;
-
-	do
-		got = sys3(NR_read, fd, to, bytes);
-	while (got == -EINTR);
-	return got ? got : -EPIPE;
-}
-
 long read_message(int fd, struct message *message)
 {
 	u8 *whole = (u8 *)message;

@@ -32,6 +32,9 @@ void *memcpy(void *to, const void *from, uptr bytes);
 void *memset(void *to, int value, uptr bytes);
 uptr strlen(const char *text);
 
+/* What has come, at least a byte, over EINTR; how much, or -errno, or -EPIPE at the end. */
+long read_some(int fd, void *to, uptr bytes);
+
 /* All of `bytes`, over short counts and EINTR; 0, or -errno, or -EPIPE at the end of the stream. */
 long read_all(int fd, void *to, uptr bytes);
 long write_all(int fd, const void *from, uptr bytes);

@@ -44,17 +44,25 @@ uptr strlen(const char *text)
 	return (uptr)(end - text);
 }
 
+long read_some(int fd, void *to, uptr bytes)
+{
+	long got;
+
+	do
+		got = sys3(NR_read, fd, to, bytes);
+	while (got == -EINTR);
+	return got ? got : -EPIPE;
+}
+
 long read_all(int fd, void *to, uptr bytes)
 {
 	u8 *at = to;
 
 	while (bytes) {
-		long got = sys3(NR_read, fd, at, bytes);
+		long got = read_some(fd, at, bytes);
 
-		if (got == -EINTR)
-			continue;
-		if (got <= 0)
-			return got ? got : -EPIPE;
+		if (got < 0)
+			return got;
 		at += got;
 		bytes -= (uptr)got;
 	}

@@ -62,16 +62,17 @@ class Rewinder:
         self._saved = _read_saved(process)
         self._tsc_offset = 0
         folder = Path(f"/proc/{process.process.pid}")
-        opened = ((folder / "pagemap", "rb"), (folder / "mem", "rb"), (process.origin.ram, "rb"))
+        opened = (folder / "pagemap", folder / "mem", process.origin.ram)
         with contextlib.ExitStack() as stack:
             try:
                 self._start, self._pages = _find_mapping(folder / "maps", process.origin.ram)
-                files = [stack.enter_context(path.open(mode, 0)) for path, mode in opened]
-            except OSError as error:
+                files = [stack.enter_context(path.open("rb", 0)) for path in opened]
+                self._pagemap, self._memory, self._ram = (file.fileno() for file in files)
+                mapped = mmap.mmap(self._ram, 0, access=mmap.ACCESS_COPY)
+                self._content = stack.enter_context(mapped)
+            except (OSError, ValueError) as error:
                 raise HostError(f"a machine's memory cannot be looked into: {error}") from error
             self._files = stack.pop_all()
-        self._pagemap, self._memory, ram = (file.fileno() for file in files)
-        self._ram = mmap.mmap(ram, 0, access=mmap.ACCESS_COPY)
 
     def rewind(self) -> None:
         """Stop the machine, give it back its memory and devices, and leave it stopped.
@@ -93,7 +94,6 @@ class Rewinder:
 
     def close(self) -> None:
         """Close what was opened."""
-        self._ram.close()
         self._files.close()
 
     def _prepare_devices(self, saved: SavedDevices, *, forget: bool) -> None:
@@ -125,11 +125,14 @@ class Rewinder:
 
     def _is_changed(self, page: int) -> bool:
         now = os.pread(self._memory, PAGE, self._start + page * PAGE)
-        return now != self._ram[page * PAGE : (page + 1) * PAGE]
+        return now != os.pread(self._ram, PAGE, page * PAGE)
 
     def _write_back(self, written: list[range]) -> None:
-        """Copy runs of pages from the state's file, hundreds with one call."""
-        ours = ctypes.addressof(ctypes.c_char.from_buffer(self._ram))
+        """Copy runs of pages from the state's file, hundreds with one call.
+
+        Only the kernel reads the mapping: to us a file that somebody cuts short would be SIGBUS.
+        """
+        ours = ctypes.addressof(ctypes.c_char.from_buffer(self._content))
         for some in (written[n : n + _MOST_RUNS] for n in range(0, len(written), _MOST_RUNS)):
             from_ours, to_theirs = _vector(ours, some), _vector(self._start, some)
             pid, count = self._process.process.pid, len(some)
