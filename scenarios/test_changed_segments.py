@@ -94,6 +94,20 @@ def test_a_register_that_holds_an_entry_of_the_ldt_follows_its_change(puppet):
     assert word_read(puppet, code, bx=WRITE, cx=stage + ASKED, dx=16) == b"new."
 
 
+@pytest.mark.machine(cpu="EPYC")
+@pytest.mark.needs(arch="x86_64")
+@pytest.mark.abis("i386")
+@pytest.mark.parametrize("register", ["fs", "gs"])
+def test_a_selector_that_a_narrow_tracer_sets_brings_its_base(guest, abi, register):
+    """Where programs set bases themselves. Source: arch/x86/kernel/ptrace.c putreg32 (6.1)."""
+    with start_puppet(guest, abi, INT80) as puppet:
+        number = first_of_gdt(guest) + 1
+        prepare(puppet, descriptor(number, puppet.strings.stage + AFTER))
+        assert puppet.call(INT80, "set_thread_area", puppet.strings.stage + ASKED) == 0
+        read = PREFIX[register] + b"\xa1" + bytes(4) + INT3
+        assert word_read(puppet, read, **{register: number * 8 + 3}) == b"new."
+
+
 def ldt_of(process):
     at = process.strings.stage + AREA
     process.write(at, bytes(16))

@@ -128,6 +128,9 @@ def test_the_frame_holds_every_register_as_the_call_left_it(guest, entry):
     names = (entry.number, "ip", "flags")
     seen = each(said, lambda one: [one.first.frame[name] for name in names])
     assert seen == same(said, [0, landing, ODD_FLAGS]), "result, ip and flags"
+    if entry.abi is I386:
+        stack = each(said, lambda one: one.before["esp"])
+        assert each(said, lambda one: one.first.frame["sp_at_signal"]) == stack
 
 
 @pytest.mark.claim(17)
@@ -268,6 +271,9 @@ def test_a_handler_runs_with_the_mask_that_was_asked_for(guest, entry, more, own
     inside = each(said, lambda one: one["mask_inside"])
     assert inside == same(said, own | bit(SIGUSR2) | BLOCKED)
     assert each(said, lambda one: saved_mask(one.first.frame)) == same(said, BLOCKED)
+    assert each(said, lambda one: one.first.frame["oldmask"]) == same(
+        said, BLOCKED & entry.abi.mask
+    )
     assert each(said, lambda one: one["mask_after"]) == same(said, BLOCKED)
 
 

@@ -24,7 +24,7 @@ STATUS, CONTROL = 6, 7
 WRITE, READ_OR_WRITE = 1, 3
 LENGTH_CODES = {1: 0, 2: 1, 8: 2, 4: 3}
 WATCHED = 0x1000
-EVENT_FORK = 1
+EVENT_FORK, EVENT_EXEC = 1, 4
 
 
 @pytest.fixture
@@ -142,6 +142,27 @@ def test_a_child_has_none_of_its_parents_breakpoints(guest):
         child.send_to(NOP + INT3)
         assert stops(child) == []
         child.kill()
+
+
+def test_a_new_program_has_none_of_the_old_ones_breakpoints(guest):
+    """Source: arch/x86/kernel/process.c flush_thread (6.1)."""
+    abi = guest.identity.arch.abi
+    guest.probe(abi, "puppet")
+    with start_puppet(guest, abi, options=Option.TRACEEXEC | Option.TRACESYSGOOD) as puppet:
+        assert poke(puppet, 0, puppet.strings.stage) is None
+        assert poke(puppet, CONTROL, enable(0)) is None
+        puppet.write(puppet.strings.stage, f"/probes/puppet.{abi}".encode() + b"\0")
+        puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
+        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_EXEC)
+        assert {number: peek(puppet, number) for number in (0, CONTROL)} == {0: 0, CONTROL: 0}
+
+
+def test_the_status_is_what_the_tracer_has_set(puppet):
+    seen = {}
+    for value in (0, 0xFFFF_0FF0, 0xFFFF_4FF5):
+        assert poke(puppet, STATUS, value) is None
+        seen[value] = peek(puppet, STATUS)
+    assert seen == {value: value for value in seen}
 
 
 SET_TRAP_FLAG = b"\x68\x02\x03\0\0" + b"\x9d"  # push $0x302; popf

@@ -14,20 +14,37 @@ import pytest
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import CALL_STOP, DEBUG_REGISTERS, TRAP_STOP, Request, Status
 from harness.agent.puppet import INT3, start_puppet
-from harness.agent.signals import SA_ONSTACK, SA_RESTORER, SA_SIGINFO, frame_layout
+from harness.agent.signals import (
+    FRAME_BYTES,
+    SA_ONSTACK,
+    SA_RESTORER,
+    SA_SIGINFO,
+    frame_kinds,
+    frame_layout,
+)
 from harness.agent.structures import ACTION, ALTERNATE_STACK
 from harness.landscape import HOLE
 
 NOP = b"\x90"
 RETURN_FROM_SIGNAL = {
-    "i386": b"\x58\xb8\xad\0\0\0\xcd\x80",  # pop %eax; mov $173, %eax; int $0x80
-    "x86_64": b"\x58\xb8\x0f\0\0\0\x0f\x05",  # pop %rax; mov $15, %eax; syscall
+    ("i386", True): b"\x58\xb8\xad\0\0\0\xcd\x80",  # pop %eax; mov $173, %eax; int $0x80
+    ("i386", False): b"\x58\x58\xb8\x77\0\0\0\xcd\x80",  # pop twice; mov $119, %eax; int $0x80
+    ("x86_64", True): b"\x58\xb8\x0f\0\0\0\x0f\x05",  # pop %rax; mov $15, %eax; syscall
 }
+"""By ABI and whether the frame is one with a siginfo_t."""
 SI_KERNEL, TRAP_HWBKPT = 0x80, 4
 TRAP, RESUME = 0x100, 0x10000
 BREAK_AT_FIRST = 1
 CODE, FIELDS, ALTERNATE, ALTERNATE_BYTES = 0x2000, 0x3000, 0x4000, 0x4000
 DEFAULT, IGNORE = 0, 1
+INSTRUCTION_BYTES = 2
+"""As long as any that enters the kernel is."""
+CALLED_WITH = {
+    ("i386", "siginfo"): ("ax",),
+    ("i386", "plain"): ("ax", "dx", "cx"),
+    ("x86_64", "siginfo"): ("di", "ax"),
+}
+"""Registers of a handler that hold the signal and then zeros, by ABI and kind of frame."""
 SIG_BLOCK = 0
 
 
@@ -55,12 +72,11 @@ class Handler:
     saved: int
 
 
-def set_handler(puppet, signal, more=0):
+def set_handler(puppet, signal, flags=SA_SIGINFO):
     """Give a signal a handler that returns at once, and return its address."""
     code, action = (puppet.strings.stage + at for at in (CODE, FIELDS))
-    puppet.write(code, RETURN_FROM_SIGNAL[puppet.abi.name])
-    flags = SA_SIGINFO | SA_RESTORER | more
-    fields = {"handler": code, "flags": flags, "restorer": code}
+    puppet.write(code, RETURN_FROM_SIGNAL[puppet.abi.name, bool(flags & SA_SIGINFO)])
+    fields = {"handler": code, "flags": flags | SA_RESTORER, "restorer": code}
     puppet.write(action, ACTION[puppet.abi.name].encode(**fields))
     assert puppet.call(puppet.own_entry, "rt_sigaction", signal, action, 0, 8) == 0
     return code
@@ -111,12 +127,73 @@ def test_a_step_within_a_handler_takes_one_instruction(puppet):
     assert puppet.registers()["ip"] == start + 1
 
 
+def test_a_handler_is_called_with_its_arguments_whatever_the_registers_were(puppet):
+    """A 64-bit handler finds no vectors among them: rax is 0, see the ABI's 3.2.3."""
+    seen = {}
+    for name, flags in frame_kinds(puppet.abi).items():
+        set_handler(puppet, SIGUSR1, flags)
+        puppet.send_to(NOP + INT3, **dict.fromkeys(("ax", "cx", "dx", "si", "di"), 0x77))
+        step_into(puppet, SIGUSR1)
+        found = puppet.registers()
+        seen[name] = [found[register] for register in CALLED_WITH[puppet.abi.name, name]]
+        assert puppet.resume() == TRAP_STOP
+        puppet.go_home()
+    assert seen == {name: [SIGUSR1, 0, 0][: len(said)] for name, said in seen.items()}
+
+
+@pytest.mark.abis("i386")
+def test_a_handler_has_its_own_segments_whatever_was_interrupted(puppet):
+    """Source: arch/x86/kernel/signal_32.c ia32_setup_frame, ia32_setup_rt_frame (6.12)."""
+    others = dict.fromkeys(("ds", "es"), puppet.home["cs"])
+    own = dict.fromkeys(others, puppet.home["ss"])
+    seen = {}
+    for kind, flags in frame_kinds(puppet.abi).items():
+        set_handler(puppet, SIGUSR1, flags)
+        puppet.send_to(NOP + INT3, **others)
+        step_into(puppet, SIGUSR1)
+        within = puppet.registers()
+        assert puppet.resume() == TRAP_STOP
+        behind = puppet.registers()
+        seen[kind] = [{name: found[name] for name in others} for found in (within, behind)]
+        puppet.go_home()
+    assert seen == {kind: [own, others] for kind in seen}
+
+
+ERESTARTNOINTR = 513
+
+
+def test_a_fork_that_a_signal_meets_is_made_again_behind_its_handler(puppet):
+    """No fork is EINTR. Source: kernel/fork.c copy_process (6.1)."""
+    set_handler(puppet, SIGUSR1, SA_SIGINFO)
+    layout = frame_layout(puppet.abi, SA_SIGINFO)
+    for by_signal in (0, SIGUSR1):
+        puppet.go_home()
+        puppet.prepare(puppet.own_entry, "fork")
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        entered = puppet.registers()
+        puppet.signal(SIGUSR1)
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        assert puppet.registers() == entered | {"ax": -ERESTARTNOINTR & puppet.view.mask}
+        assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
+        if by_signal:
+            assert puppet.resume(Request.SINGLESTEP, by_signal=SIGUSR1) == TRAP_STOP
+            at = puppet.registers()["sp"]
+            frame = layout.decode(puppet.read(at, FRAME_BYTES))
+            again = entered["orig_ax"], entered["ip"] - INSTRUCTION_BYTES
+            assert (frame[puppet.abi.registers[0]], frame["ip"]) == again
+        else:
+            assert puppet.resume(Request.SYSCALL) == CALL_STOP
+            assert puppet.registers() == entered
+            puppet.set_registers(orig_ax=-1)
+            assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
+
+
 def test_a_second_signal_goes_on_below_the_first_on_the_alternate_stack(puppet):
     layout, stack = ALTERNATE_STACK[puppet.abi.name], puppet.strings.stage + ALTERNATE
     puppet.write(puppet.strings.stage, layout.encode(start=stack, size=ALTERNATE_BYTES))
     assert puppet.call(puppet.own_entry, "sigaltstack", puppet.strings.stage, 0) == 0
     for signal in (SIGUSR1, SIGUSR2):
-        set_handler(puppet, signal, SA_ONSTACK)
+        set_handler(puppet, signal, SA_SIGINFO | SA_ONSTACK)
     puppet.send_to(NOP + INT3)
     first, second = (step_into(puppet, signal).stack - stack for signal in (SIGUSR1, SIGUSR2))
     assert ALTERNATE_BYTES - 4096 < first < ALTERNATE_BYTES

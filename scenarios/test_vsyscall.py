@@ -81,7 +81,7 @@ def test_getcpu_names_processor_and_node(guest):
 @emulated
 def test_null_is_not_written_to_and_no_register_changes_but_the_results(guest):
     for function in (GETTIMEOFDAY, TIME, GETCPU):
-        said = gone_to(guest, function, 0, 0, 0)
+        said = gone_to(guest, function, 0, 0, HOLE)
         assert said.signal is None
         assert said.value >= 0
         assert said.changed <= {"rax"}
