@@ -6,7 +6,7 @@ its nargs; ipc/syscall.c ksys_ipc (6.1).
 """
 
 import struct
-from errno import EBADF, EFAULT, EINVAL, ENOSYS
+from errno import EAGAIN, EBADF, EFAULT, EINVAL, ENOSYS
 from mmap import MAP_PRIVATE, PROT_READ, PROT_WRITE
 from os import O_RDONLY
 
@@ -28,7 +28,7 @@ WORD = 4
 # How many words each of socketcall's calls reads, by number from 1 (net/socket.c nargs, 6.1).
 WORDS_OF_SOCKETCALL = (3, 3, 3, 2, 3, 3, 3, 4, 4, 4, 6, 6, 2, 5, 5, 3, 3, 4, 5, 4)
 NO_DESCRIPTOR = (-1, ARENA.start, 0, 0, 0, 0)
-SOCKETPAIR, SEMGET, SEMOP, IPC_RMID = 8, 2, 1, 0
+SOCKETPAIR, SEMGET, SEMOP, SEMTIMEDOP, IPC_RMID = 8, 2, 1, 4, 0
 
 
 def words(*values):
@@ -150,6 +150,19 @@ def test_ipc_leads_to_the_call_that_its_first_argument_names(guest, entry):
     assert guest.call(entry, "ipc", SEMOP, said.value, 1, 0, one).value == 0
     assert guest.call(entry, "ipc", SEMOP, said.value, 1, 0, HOLE).errno == EFAULT
     assert guest.call(entry, "semctl", said.value, 0, IPC_RMID).value == 0
+
+
+def test_ipc_waits_for_a_semaphore_as_long_as_it_says(guest, entry):
+    number = guest.call(entry, "ipc", SEMGET, 0, 1, 0o600)
+    if number.errno == ENOSYS:
+        pytest.skip("the kernel is configured without System V IPC")
+    one_less = struct.pack("<Hhh", 0, -1, 0)
+    times = {words(0, 1): EAGAIN, words(0, 1_000_000_000): EINVAL, HOLE: EFAULT}
+    seen = {
+        time: guest.call(entry, "ipc", SEMTIMEDOP, number.value, 1, 0, one_less, time).errno
+        for time in times
+    }
+    assert seen == times
 
 
 def test_ipc_with_a_number_of_no_call_is_enosys(guest, entry):

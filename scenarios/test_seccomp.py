@@ -31,7 +31,8 @@ from harness.agent.filters import (
 )
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
-from harness.entry import ENTRY_POINTS
+from harness.arch import I386
+from harness.entry import ENTRY_POINTS, INT80, SYSCALL
 from harness.landscape import HOLE, READ_ONLY
 
 GET_ACTION_AVAIL, GET_NOTIF_SIZES = 2, 3
@@ -130,7 +131,15 @@ def test_trap_sends_sigsys_from_the_call_with_its_number_in_ax(guest, entry):
         assert said.after["ip"] == guest.about(entry.abi).landed[entry.name]
 
 
-def test_traps_siginfo_names_call_and_architecture(guest, puppet, entry):
+@pytest.fixture
+def narrow_or_wide(guest, entry):
+    """Give a process that is traced by one of its own ABI, and so sees siginfo_t as it does."""
+    with start_puppet(guest, entry.abi, INT80 if entry.abi is I386 else SYSCALL) as puppet:
+        yield puppet
+
+
+def test_traps_siginfo_names_call_and_architecture(guest, entry, narrow_or_wide):
+    puppet = narrow_or_wide
     assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.TRAP + 0x1234)) == 0
     puppet.prepare(entry, "getppid")
     assert puppet.resume() == Status.stopped(SIGSYS)

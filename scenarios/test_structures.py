@@ -7,6 +7,7 @@ Source: fs/stat.c cp_new_stat, cp_new_stat64, cp_compat_stat; arch/x86/kernel/sy
 cp_stat64; fs/fcntl.c; fs/locks.c; fs/statfs.c; kernel/sys.c do_sysinfo, setrlimit (6.1).
 """
 
+import struct
 from errno import EFBIG, EINVAL, EOVERFLOW
 from os import O_CREAT, O_RDWR
 
@@ -257,6 +258,17 @@ def test_no_limit_is_told_as_the_largest_number(guest, entry):
     assert limits_by_prlimit(guest, entry, RLIM_STACK) == (INFINITY, INFINITY)
     said = guest.call(entry, tell, RLIM_STACK, Buffer(2 * entry.table.word_bytes))
     assert said.memory == (given,)
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_a_limit_past_32_bits_is_told_as_none(guest, entry):
+    for limits in ((5 << 32 | 7, 6 << 32 | 9), (8, 1 << 32), (1 << 32, 1 << 32)):
+        guest.renew()
+        given = struct.pack("<QQ", *limits)
+        assert guest.call(entry, "prlimit64", 0, RLIM_STACK, given, 0).value == 0
+        told = [min(limit, entry.table.mask) for limit in limits]
+        said = guest.call(entry, "ugetrlimit", RLIM_STACK, Buffer(8))
+        assert said.memory == (entry.table.words(*told),)
 
 
 @pytest.mark.entries("int80", "int80_64")

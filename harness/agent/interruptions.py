@@ -199,13 +199,13 @@ class Interrupted:
 
     @property
     def is_something_left(self) -> bool:
-        """Whether most of a thousand seconds is left, and not what was there before.
+        """Whether most of a thousand seconds is left, told with what is less than a second.
 
         Where timers go by ticks, what is left may be a tick more than was asked for.
         """
         assert self.call.left_at is not None  # noqa: S101
         seconds, fraction = self.words(self.call.left_at, 2)
-        return _LONG_S - _SOME_S < seconds <= _LONG_S and (seconds, fraction) != (_LONG_S, 0)
+        return _LONG_S - _SOME_S < seconds <= _LONG_S and fraction != 0
 
     @property
     def arrived(self) -> int:
