@@ -6,7 +6,7 @@ fill_ldt, LDT_empty (6.1); man 2 modify_ldt, set_thread_area, arch_prctl.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import EFAULT, EINVAL, ENOSYS, EPERM, ESRCH
 from signal import SIGILL
 
@@ -75,14 +75,13 @@ def puppet(guest, abi):
         yield puppet
 
 
-def value_of(said):
-    """The call's result is an int also where a register is wider. Source: ldt.c (6.1)."""
-    low = said.value & 0xFFFF_FFFF
-    return low - (1 << 32) if low >> 31 else low
-
-
 def modify(guest, entry, function, what, size):
-    return value_of(guest.call(entry, "modify_ldt", function, what, size))
+    """Its result is an int, and the rest of a wider register is zeros. Source: ldt.c (6.1)."""
+    value = guest.call(entry, "modify_ldt", function, what, size).value
+    if entry.abi is I386:
+        return value
+    assert value >> 32 == 0
+    return value - (value >> 31 << 32)
 
 
 @pytest.mark.entries("int80", "syscall", "int80_64")
@@ -101,6 +100,14 @@ def test_an_ldt_holds_what_was_asked_for(guest, entry):
     found = dict(zip(DESCRIPTORS, pieces(said.memory[0]), strict=False))
     assert found == {name: descriptor.made for name, descriptor in DESCRIPTORS.items()}
     assert said.memory[0] == made.ljust(128, b"\0") + b"\xa5" * 128
+
+
+@pytest.mark.entries("int80", "syscall", "int80_64")
+def test_the_old_way_of_writing_an_ldt_knows_no_bit_of_the_programs_own(guest, entry):
+    descriptor = Descriptor(useable=True)
+    assert modify(guest, entry, WRITE_OLD, descriptor.asked(0), 16) == 0
+    said = guest.call(entry, "modify_ldt", READ, Buffer(8), 8)
+    assert said.memory[0] == replace(descriptor, useable=False).made
 
 
 def pieces(table):
@@ -324,6 +331,19 @@ def test_a_base_is_kept_while_others_run(guest, puppet, register):
     getting = {"fs": GET_FS, "gs": GET_GS}[register]
     said = guest.call(SYSCALL, "arch_prctl", getting, Buffer(8))
     assert said.memory[0] == struct.pack("<Q", 0x1234_5000)
+
+
+@pytest.mark.abis("x86_64")
+@pytest.mark.parametrize("register", ["fs", "gs"])
+def test_a_process_without_a_base_has_none_of_anothers(guest, puppet, register):
+    """Source: arch/x86/kernel/process_64.c load_seg_legacy (6.1)."""
+    setting, prefix = {"fs": (SET_FS, b"\x64"), "gs": (SET_GS, b"\x65")}[register]
+    place = puppet.strings.stage + 0x2000
+    puppet.write(place, b"abcd")
+    assert guest.call(SYSCALL, "arch_prctl", setting, 0x4000).value == 0
+    read = prefix + b"\x8b\x04\x25" + place.to_bytes(4, "little")
+    seen = run(puppet, read)
+    assert (seen["ax"], seen[f"{register}_base"]) == (int.from_bytes(b"abcd", "little"), 0)
 
 
 READ_FS_BASE, READ_GS_BASE = b"\xf3\x48\x0f\xae\xc3", b"\xf3\x48\x0f\xae\xcb"  # to rbx

@@ -11,12 +11,14 @@ Source: arch/x86/kernel/traps.c, idt.c; arch/x86/mm/fault.c set_signal_archinfo 
 import pytest
 
 from harness.agent.pieces import CODE, PAGE, ROOM, Piece, run_pieces
+from harness.agent.ptrace import Status
+from harness.agent.puppet import INT3, start_puppet
 from harness.arch import ARCH_I386, ARCH_X86_64, I386, X86_64
 from harness.landscape import HOLE
 
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
 SI_KERNEL, SEGV_MAPERR, SEGV_ACCERR = 0x80, 1, 2
-FPE_INTDIV, FPE_FLTDIV, ILL_ILLOPN, TRAP_TRACE = 1, 3, 2, 2
+FPE_INTDIV, FPE_FLTDIV, ILL_ILLOPN, TRAP_TRACE, BUS_ADRERR = 1, 3, 2, 2, 2
 DE, DB, BP, OF, BR, UD, GP, PF, MF = 0, 1, 3, 4, 5, 6, 13, 14, 16
 NAMES = ("signo", "code", "address", "trap", "error", "ip")
 PROTECTED, WRITING, USER, FETCHING = 1, 2, 4, 16
@@ -162,6 +164,28 @@ def test_a_page_fault_says_where_and_how(guest, abi):
     assert said == {
         name: [SIGSEGV, code, at, PF, error, 0] for name, (_, at, code, error) in cases.items()
     }
+
+
+READ_AT = {"i386": b"\xa1", "x86_64": b"\x8b\x04\x25"}  # mov ADDRESS, %eax
+SHORT = b"/tmp/short\0"
+PRIVATE_FIXED, READABLE, MAPPED = 0x12, 1, 0x2E00_0000
+
+
+def test_a_page_behind_the_end_of_a_file_is_sigbus(guest, abi):
+    """Source: arch/x86/mm/fault.c do_sigbus (6.1)."""
+    guest.write_file(SHORT[:-1].decode(), b"short")
+    with start_puppet(guest, abi) as puppet:
+        puppet.write(puppet.strings.stage, SHORT)
+        fd = puppet.call(puppet.own_entry, "open", puppet.strings.stage, 0)
+        mmap = "mmap2" if abi is I386 else "mmap"
+        how = (2 * PAGE, READABLE, PRIVATE_FIXED, fd, 0)
+        assert puppet.call(puppet.own_entry, mmap, MAPPED, *how) == MAPPED
+        address = MAPPED + PAGE + 5
+        puppet.send_to(READ_AT[abi.name] + address.to_bytes(4, "little") + INT3)
+        assert puppet.resume() == Status.stopped(SIGBUS)
+        assert puppet.siginfo() == (SIGBUS, 0, BUS_ADRERR)
+        fields = puppet.siginfo_bytes()[12 if puppet.view is I386 else 16 :]
+        assert int.from_bytes(fields[: puppet.view.word_bytes], "little") == address
 
 
 def test_a_jump_to_where_nothing_is_faults_there(guest, abi):

@@ -39,8 +39,9 @@ def entries_of(memory, wide):
 @pytest.fixture
 def folder(guest, entry):
     """Give a descriptor of a folder with a few files in it."""
-    calls = [("mkdir", FOLDER, 0o700)]
-    calls += [("mknod", FOLDER[:-1] + b"/" + name + b"\0", 0o100600, 0) for name in NAMES]
+    paths = [FOLDER[:-1] + b"/" + name + b"\0" for name in NAMES]
+    guest.series(entry, [*(("unlink", path) for path in paths), ("rmdir", FOLDER)])
+    calls = [("mkdir", FOLDER, 0o700), *(("mknod", path, 0o100600, 0) for path in paths)]
     assert {said.value for said in guest.series(entry, calls)} == {0}
     return guest.call(entry, "open", FOLDER, 0).value
 

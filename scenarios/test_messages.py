@@ -156,7 +156,9 @@ def test_an_option_is_told_as_far_as_there_is_room(guest, entry, pair):
 
 def test_an_address_is_told_as_far_as_there_is_room_and_its_length_whole(guest, entry):
     fd = guest.call(entry, "socket", AF_UNIX, DATAGRAM, 0).value
-    address = struct.pack("<H", AF_UNIX) + b"/tmp/named\0"
+    path = b"/tmp/named\0"
+    address = struct.pack("<H", AF_UNIX) + path
+    guest.call(entry, "unlink", path)
     assert guest.call(entry, "bind", fd, address, len(address)).value == 0
     for room in (len(address), len(address) - 1, 2, 1, 0, 110):
         length = At(DATA, struct.pack("<I", room))

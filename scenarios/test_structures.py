@@ -27,7 +27,7 @@ from harness.landscape import ARENA
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
-PATH, DEVICE_PATH = b"/described\0", b"/device\0"
+PATH, SECOND, DEVICE_PATH = b"/described\0", b"/described again\0", b"/device\0"
 AT_HERE = -100
 GET_FLAGS = 3
 O_LARGEFILE = 0o100000
@@ -81,13 +81,14 @@ def untrue(guest, entry, calls, truth):
 
 def make_file(guest, entry, size):
     """Return a descriptor of a file that has a size, owners, times and two names."""
+    guest.series(entry, [("unlink", PATH), ("unlink", SECOND)])
     fd = guest.call(entry, "open", PATH, O_RDWR | O_CREAT | O_LARGEFILE, 0).value
     wide, suffix = ("32", "64") if entry.table is I386 else ("", "")
     halves = (size & 0xFFFF_FFFF, size >> 32) if suffix else (size,)
     calls = (
         (f"fchown{wide}", fd, UID, GID),
         ("fchmod", fd, 0o2751),
-        ("link", PATH, b"/described again\0"),
+        ("link", PATH, SECOND),
         (f"ftruncate{suffix}", fd, *halves),
         ("utimensat", AT_HERE, PATH, entry.table.words(*TIMES.values()), 0),
     )
@@ -152,6 +153,7 @@ def test_every_call_finds_the_same_number_of_a_file(guest, entry):
 
 
 def test_the_number_of_a_device_is_told_whole(guest, entry):
+    guest.call(entry, "unlink", DEVICE_PATH)
     made = guest.call(entry, "mknod", DEVICE_PATH, CHARACTER_DEVICE | 0o600, DEVICE)
     assert made.value == 0
     name, layout = ("stat64", STAT["i386"]) if entry.table is I386 else ("stat", STAT["x86_64"])

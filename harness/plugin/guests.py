@@ -174,14 +174,21 @@ class Booting:
 
     @contextlib.contextmanager
     def take(self, *, pristine: bool) -> Iterator[Guest]:
-        """Give the guest of the running boot with fresh executors, or a new one."""
+        """Give the guest of the running boot with fresh executors, or a new one.
+
+        Who asks for a pristine kernel may leave another behind, which nobody else is given.
+        """
         if pristine or not self._renewed():
             self.close()
             self._guest = self._stack.enter_context(self._source.start())
             self._guest.drain_log()
         assert self._guest  # noqa: S101
         self._guest.begin()
-        yield self._guest
+        try:
+            yield self._guest
+        finally:
+            if pristine:
+                self.close()
 
     def close(self) -> None:
         """End the machine."""

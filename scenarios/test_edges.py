@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both sides of the edge of what calls take: the last that is taken, and the first that is not.
+
+Source: man 2 of each call, ERRORS; where that leaves it open, the file of the kernel that is named
+beside it (6.1).
+"""
+
+import struct
+from errno import (
+    EBADF,
+    ECHILD,
+    EEXIST,
+    EFAULT,
+    EINVAL,
+    EISDIR,
+    ELOOP,
+    ENAMETOOLONG,
+    ENOENT,
+    ENOTDIR,
+    ENOTTY,
+    EOPNOTSUPP,
+    ERANGE,
+    ESPIPE,
+    ESRCH,
+)
+from os import O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_WRONLY
+
+import pytest
+
+from harness.agent.arguments import Buffer
+from harness.arch import I386
+from harness.landscape import HOLE
+
+pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+
+FOLDER, FILE, LINK, LOOP = b"/edges\0", b"/edges/file\0", b"/edges/link\0", b"/edges/loop\0"
+ROOM = Buffer(64)
+FILES = 32
+"""How many descriptors a process may have here, RLIMIT_NOFILE."""
+RLIMIT_NOFILE = 7
+NOBODY = 0x3FFF_FFFF
+NAME = b"/edges/" + b"n" * 255
+MOST_MINUTES, NONE = 15 * 60, b"(none)"
+
+
+def wrong(guest, entry, rows):
+    """Make calls in a row, and return those with another answer than the row begins with.
+
+    An answer is a result, or an error's number with a minus.
+    """
+    seen = guest.series(entry, [call for _, *call in rows])
+    return [
+        f"{said}, and not {row[0]}"
+        for row, said in zip(rows, seen, strict=True)
+        if said.value != row[0]
+    ]
+
+
+def test_descriptors_and_limits(guest, entry):
+    words = entry.table.words
+    rows = [
+        (0, "setrlimit", RLIMIT_NOFILE, words(FILES, FILES)),
+        (FILES - 1, "dup2", 0, FILES - 1),
+        (-EBADF, "dup2", 0, FILES),
+        (-EBADF, "dup2", 0, -1),
+        (FILES - 1, "dup2", FILES - 1, FILES - 1),
+        (-EBADF, "dup2", FILES - 2, FILES - 2),
+        (FILES - 2, "dup3", 0, FILES - 2, 0),
+        (-EINVAL, "dup3", 0, 0, 0),
+        (-EINVAL, "dup3", 0, FILES - 2, 1),
+        (-EBADF, "dup3", 0, FILES, 0),
+        (FILES - 3, "fcntl", 0, 0, FILES - 3),
+        (-EINVAL, "fcntl", 0, 0, FILES),
+        (-EINVAL, "fcntl", 0, 0x7FFF, 0),
+        (0, "close", FILES - 1),
+        (-EBADF, "close", FILES - 1),
+        (-EBADF, "close", FILES),
+        (-EFAULT, "poll", HOLE, FILES, 0),
+        (-EINVAL, "poll", HOLE, FILES + 1, 0),
+        (-EINVAL, "pipe2", ROOM, 1),
+        (-EINVAL, "eventfd2", 0, 2),
+        (-EINVAL, "epoll_create", 0),
+        (-EINVAL, "epoll_create1", 1),
+    ]
+    assert wrong(guest, entry, rows) == []
+
+
+def test_files_and_paths(guest, entry):
+    guest.series(entry, [*(("unlink", path) for path in (FILE, LINK, LOOP)), ("rmdir", FOLDER)])
+    rows = [
+        (0, "mkdir", FOLDER, 0o700),
+        (-EEXIST, "mkdir", FOLDER, 0o700),
+        (0, "mknod", FILE, 0o100600, 0),
+        (-EEXIST, "open", FILE, O_CREAT | O_EXCL, 0o600),
+        (-EISDIR, "open", FOLDER, O_WRONLY),
+        (-ENOTDIR, "open", FILE, O_DIRECTORY),
+        (-ENOTDIR, "open", FILE[:-1] + b"/x\0", O_RDONLY),
+        (-ENOTDIR, "chdir", FILE),
+        (-ENOTDIR, "rmdir", FILE),
+        (-EISDIR, "unlink", FOLDER),
+        (-EINVAL, "rmdir", FOLDER[:-1] + b"/.\0"),
+        (0, "symlink", b"file\0", LINK),
+        (0, "symlink", b"loop\0", LOOP),
+        (-ELOOP, "open", LINK, O_NOFOLLOW),
+        (-ELOOP, "open", LOOP, O_RDONLY),
+        (4, "readlink", LINK, ROOM, 64),
+        (1, "readlink", LINK, ROOM, 1),
+        (-EINVAL, "readlink", LINK, ROOM, 0),
+        (-EINVAL, "readlink", FILE, ROOM, 64),
+        (0, "access", FILE, 6),
+        (-EINVAL, "access", FILE, 8),
+        (-ENOENT, "open", NAME + b"\0", O_RDONLY),
+        (-ENAMETOOLONG, "open", NAME + b"n\0", O_RDONLY),
+        (0, "chdir", b"/\0"),
+        (2, "getcwd", ROOM, 2),
+        (-ERANGE, "getcwd", ROOM, 1),
+        (0, "chdir", FOLDER),
+        (7, "getcwd", ROOM, 7),
+        (-ERANGE, "getcwd", ROOM, 6),
+        (0, "chdir", b"/\0"),
+    ]
+    assert wrong(guest, entry, rows) == []
+
+
+def test_what_is_done_to_an_open_file(guest, entry):
+    guest.series(entry, [("mkdir", FOLDER, 0o700), ("unlink", FILE)])
+    fd = guest.call(entry, "open", FILE, O_CREAT | O_RDWR, 0o600).value
+    narrow = guest.call(entry, "open", FILE, O_RDONLY).value
+    guest.call(entry, "write", fd, b"eight..\n", 8)
+    pipe = int.from_bytes(guest.call(entry, "pipe", Buffer(8)).memory[0][:4], "little")
+    rows = [
+        (-EINVAL, "lseek", fd, 0, 5),
+        (-EINVAL, "lseek", fd, -1, 0),
+        (8, "lseek", fd, 0, 2),
+        (-EINVAL, "lseek", fd, -9, 1),
+        (-ESPIPE, "lseek", pipe, 0, 1),
+        (-ESPIPE, "pread64", pipe, ROOM, 1, 0, 0),
+        (-EBADF, "write", narrow, b"x", 1),
+        (-EINVAL, "ftruncate", narrow, 0),
+        (-EINVAL, "ftruncate", fd, -1),
+        (0, "ftruncate", fd, 8),
+        (-EINVAL, "flock", fd, 3),
+        (0, "flock", fd, 2),
+        (-ENOTTY, "ioctl", fd, 0x5401, ROOM),
+        (-EISDIR, "read", guest.call(entry, "open", FOLDER, O_RDONLY).value, ROOM, 1),
+    ]
+    assert wrong(guest, entry, rows) == []
+
+
+def test_memory(guest, entry):
+    table = guest.table(entry)
+    mmap = "mmap2" if entry.table is I386 else "mmap"
+    anonymous, fixed = 0x22, 0x10
+    start = guest.call(entry, mmap, 0, 0x3000, 3, anonymous, -1, 0).value & entry.table.mask
+    rows = [
+        (-EINVAL, mmap, 0, 0, 3, anonymous, -1, 0),
+        (-EINVAL, mmap, 0, 1, 3, 0x20, -1, 0),
+        (-EINVAL, mmap, start + 1, 1, 3, anonymous | fixed, -1, 0),
+        (-EBADF, mmap, 0, 1, 1, 2, -1, 0),
+        (-EINVAL, "munmap", start, 0),
+        (-EINVAL, "munmap", start + 1, 1),
+        (-EINVAL, "mprotect", start + 1, 1, 1),
+        (-EINVAL, "mprotect", start, 1, 0x80),
+        (0, "mprotect", start, 0, 1),
+        (-EINVAL, "mremap", start, 1, 0, 0, 0),
+        (-EINVAL, "mremap", start + 1, 1, 1, 0, 0),
+        (-EINVAL, "msync", start, 1, 5),
+        (-EINVAL, "msync", start + 1, 1, 4),
+        (0, "msync", start, 0x3000, 4),
+        (-EINVAL, "mincore", start + 1, 1, ROOM),
+        (0, "mincore", start, 0x3000, ROOM),
+        (-EINVAL, "madvise", start + 1, 1, 0),
+        (-EINVAL, "madvise", start, 1, 0x7F),
+        (0, "munmap", start, 0x3000),
+    ]
+    assert {row[1] for row in rows} <= table.numbers.keys()
+    assert wrong(guest, entry, rows) == []
+
+
+def test_processes(guest, entry):
+    pid = guest.call(entry, "getpid").value
+    rows = [
+        (-ECHILD, "wait4", -1, 0, 1, 0),
+        (-EINVAL, "wait4", -1, 0, 0x10, 0),
+        (-EINVAL, "waitid", 0, 0, ROOM, 0, 0),
+        (-EINVAL, "waitid", 4, 0, ROOM, 4, 0),
+        (-ECHILD, "waitid", 0, 0, ROOM, 4, 0),
+        (-EINVAL, "setpgid", 0, -1),
+        (-ESRCH, "setpgid", NOBODY, 0),
+        (-ESRCH, "getpgid", NOBODY),
+        (-ESRCH, "getsid", NOBODY),
+        (20, "getpriority", 0, 0),
+        (-EINVAL, "getpriority", 3, 0),
+        (0, "setpriority", 0, 0, 99),
+        (1, "getpriority", 0, 0),
+        (0, "setpriority", 0, 0, -99),
+        (40, "getpriority", 0, 0),
+        (0, "prctl", 1, 64, 0, 0, 0),
+        (-EINVAL, "prctl", 1, 65, 0, 0, 0),
+        (-EINVAL, "prctl", 0x7FFF, 0, 0, 0, 0),
+        (-EINVAL, "getrusage", 2, ROOM),
+        (99, "sched_get_priority_max", 1),
+        (1, "sched_get_priority_min", 1),
+        (0, "sched_get_priority_max", 0),
+        (-EINVAL, "sched_get_priority_max", 4),
+        (-EINVAL, "sched_setscheduler", pid, 1, bytes(4)),
+        (-EINVAL, "sched_setscheduler", pid, 0, b"\1\0\0\0"),
+        (0, "prctl", 1, 0, 0, 0, 0),
+    ]
+    assert wrong(guest, entry, rows) == []
+
+
+def test_time_and_names(guest, entry):
+    words = entry.table.words
+    mask = guest.call(entry, "umask", 0o7777).value
+    rows = [
+        (0, "alarm", 1000),
+        (1000, "alarm", 0),
+        (0, "alarm", 0),
+        (-EINVAL, "getitimer", 3, ROOM),
+        (0, "getitimer", 2, ROOM),
+        (-EINVAL, "settimeofday", 0, struct.pack("<ii", MOST_MINUTES + 1, 0)),
+        (-EINVAL, "settimeofday", 0, struct.pack("<ii", -MOST_MINUTES - 1, 0)),
+        (0o777, "umask", mask),
+        (0, "sethostname", b"h" * 64, 64),
+        (-EINVAL, "sethostname", b"h" * 65, 65),
+        (-EINVAL, "sethostname", b"h", -1),
+        (0, "setdomainname", b"d" * 64, 64),
+        (-EINVAL, "setdomainname", b"d" * 65, 65),
+        (0, "sethostname", NONE, len(NONE)),
+        (0, "setdomainname", NONE, len(NONE)),
+        (-EINVAL, "clock_getres", 16, ROOM),
+        (-EINVAL, "clock_nanosleep", 16, 0, words(0, 0), 0),
+        (-EOPNOTSUPP, "clock_nanosleep", 3, 0, words(0, 0), 0),
+        (-EINVAL, "reboot", 0, 0, 0, 0),
+        (-EINVAL, "reboot", 0xFEE1_DEAD, 0, 0, 0),
+        (-EINVAL, "getrandom", ROOM, 1, 0x8),
+        (-EINVAL, "memfd_create", b"m\0", 0x400),
+    ]
+    assert wrong(guest, entry, rows) == []
