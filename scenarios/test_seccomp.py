@@ -431,6 +431,16 @@ def threads(guest, entry):
 
 
 @pytest.mark.entries("int80")
+def test_killing_a_thread_leaves_the_others_alive(guest, threads, entry):
+    one, other = threads
+    code = on(guest, entry, "getppid", Action.KILL_THREAD)
+    assert other.install_filter(entry, code) == 0
+    other.prepare(entry, "getppid")
+    assert other.resume() == Status(SIGSYS)
+    assert one.call(entry, "getppid") > 0
+
+
+@pytest.mark.entries("int80")
 def test_a_filter_is_given_to_every_thread_at_once_or_to_none(guest, threads, entry):
     one, other = threads
     code = on(guest, entry, "getppid", Action.ERRNO + 77)
