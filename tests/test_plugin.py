@@ -111,6 +111,19 @@ ISOLATION = """
         assert is_there(shared_guest)
 """
 
+TOUCHED = """
+    import pytest
+
+    HOSTNAME = "/proc/sys/kernel/hostname"
+
+    @pytest.mark.pristine
+    def test_changes(guest):
+        guest.write_file(HOSTNAME, b"changed")
+
+    def test_behind_it(guest):
+        assert guest.read_file(HOSTNAME) == b"(none)\\n"
+"""
+
 MACHINES = """
     import pytest
 
@@ -308,6 +321,11 @@ def test_where_guests_are_booted_only_a_marked_test_gets_a_kernel_of_its_own(
 ) -> None:
     done = session(tmp_path, ISOLATION, "--kernel", X86_64, "--boot", "-k", "marked or shar")
     assert "3 passed" in done.output, done.output
+
+
+def test_what_a_pristine_test_leaves_behind_is_nobody_elses(tmp_path: Path) -> None:
+    done = session(tmp_path, TOUCHED, "--kernel", X86_64, "--boot")
+    assert "2 passed" in done.output, done.output
 
 
 def test_a_scenario_is_asked_in_the_machines_that_it_wants(tmp_path: Path) -> None:

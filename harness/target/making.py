@@ -29,7 +29,8 @@ _WINDOW_REGION = 2
 _CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 _STOPS = 20
 _CLOCK_S = 3.0
-_BOOTS = 3
+_BOOTS = 6
+_BOOTS_TO_SETTLE = 3
 _CLOCK_PAUSE_S = 0.05
 _CLOCK_RUN_S = 0.4
 _INACCURACY = 0.05
@@ -67,7 +68,7 @@ def _save(boot: Boot, ram: Path, devices: Path) -> dict[str, Any]:
     Where emulation is slow a kernel may fail to measure its time stamp counter: that boot is not
     worth keeping, unless this kernel never does. One that has measured it wrongly is never kept.
     """
-    for left in reversed(range(_BOOTS)):
+    for boots in range(1, _BOOTS + 1):
         ram.write_bytes(b"")
         with boot(origin=Origin(ram)) as (guest, machine):
             unable = why_unable(machine.process)
@@ -77,7 +78,7 @@ def _save(boot: Boot, ram: Path, devices: Path) -> dict[str, Any]:
             if not machine.process.window.is_used:
                 raise HostError("the kernel lets no program map the memory that a clone answers by")
             settled = await_clock(guest)
-            if (settled or not left) and keeps_time(guest):
+            if (settled or boots >= _BOOTS_TO_SETTLE) and keeps_time(guest):
                 return _save_booted(guest, machine, ram, devices)
     raise HostError("its clock does not keep time: this host was too busy as the kernel booted")
 
