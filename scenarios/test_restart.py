@@ -15,6 +15,7 @@ from harness.agent.interruptions import (
     PIPE_WRITE,
     RESTART,
     STOP,
+    TO_A_DATE,
     After,
     Blocking,
     End,
@@ -72,7 +73,7 @@ def test_a_handler_without_sa_restart_ends_every_call_with_eintr(guest, entry):
     assert seen == dict.fromkeys(BLOCKING, (-EINTR & entry.abi.mask, 0)), "in the handler's frame"
     assert spoilt(said) == {}
     assert without_time_left(guest, said) == set()
-    assert said["clock_nanosleep to a date"].words(64, 2) == (0, 0), "a date has no time left"
+    assert said[TO_A_DATE].words(64, 2) == (0, 0), "a date has no time left"
 
 
 @pytest.mark.entries(*PLAIN)

@@ -71,6 +71,7 @@ class Blocking:
         return self.call if isinstance(self.call, str) else self.call[abi is not I386]
 
 
+TO_A_DATE = "clock_nanosleep to a date"
 _TIME = (_LONG_S, 0)
 _REMAINING = BLOCK + 64
 _WAIT, _WAIT_BITSET = 0, 9
@@ -114,7 +115,7 @@ BLOCKING: Mapping[str, Blocking] = {
         left_at=64,
         after_stop=After.RESTART_SYSCALL,
     ),
-    "clock_nanosleep to a date": Blocking(
+    TO_A_DATE: Blocking(
         "clock_nanosleep", (1, 1, BLOCK, _REMAINING), (0x7000_0000, 0)
     ),
     "poll": Blocking("poll", (BLOCK, 1, -1), after_stop=After.RESTART_SYSCALL),
