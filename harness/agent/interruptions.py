@@ -115,9 +115,7 @@ BLOCKING: Mapping[str, Blocking] = {
         left_at=64,
         after_stop=After.RESTART_SYSCALL,
     ),
-    TO_A_DATE: Blocking(
-        "clock_nanosleep", (1, 1, BLOCK, _REMAINING), (0x7000_0000, 0)
-    ),
+    TO_A_DATE: Blocking("clock_nanosleep", (1, 1, BLOCK, _REMAINING), (0x7000_0000, 0)),
     "poll": Blocking("poll", (BLOCK, 1, -1), after_stop=After.RESTART_SYSCALL),
     "poll with a timeout": Blocking(
         "poll", (BLOCK, 1, 1_000_000), after_stop=After.RESTART_SYSCALL
