@@ -151,6 +151,7 @@ def test_ipc_sends_and_takes_messages(guest, entry, make):
     assert guest.read(entry.abi, SCRATCH + 0x100, 9) == message(entry, 4, b"newer")
 
 
+@pytest.mark.guest_only("it gives a queue to users that only a guest is sure to have")
 def test_owners_mode_and_size_of_a_queue_are_set(guest, entry, make):
     number, layout = make("msgget"), QUEUE[entry.table.name]
     new = layout.encode(uid=OWNER[0], gid=OWNER[1], mode=0o604, most=QUEUE_BYTES - 1)
