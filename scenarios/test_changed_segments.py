@@ -15,7 +15,7 @@ import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import TRAP_STOP, Option, Request, Status
-from harness.agent.puppet import INT3, start_puppet
+from harness.agent.puppet import INT3, load_word, start_puppet
 from harness.arch import ARCH_I386, I386
 from harness.entry import INT80, INT80_64
 
@@ -50,10 +50,10 @@ def change_and_read(puppet, register, selector, call):
 
     The call's arguments are already in ebx, ecx and edx.
     """
-    read = b"\xa1" if puppet.abi is I386 else b"\x8b\x04\x25"
+    read = load_word(puppet.abi, prefix=PREFIX[register])
     number = b"\xb8" + call.to_bytes(4, "little")
     load = b"\xb8" + selector.to_bytes(4, "little") + LOAD[register]
-    return load + number + b"\xcd\x80" + PREFIX[register] + read + bytes(4) + INT3
+    return load + number + b"\xcd\x80" + read + INT3
 
 
 def prepare(puppet, asked):
@@ -104,8 +104,8 @@ def test_a_selector_that_a_narrow_tracer_sets_brings_its_base(guest, abi, regist
         number = first_of_gdt(guest) + 1
         prepare(puppet, descriptor(number, puppet.strings.stage + AFTER))
         assert puppet.call(INT80, "set_thread_area", puppet.strings.stage + ASKED) == 0
-        read = PREFIX[register] + b"\xa1" + bytes(4) + INT3
-        assert word_read(puppet, read, **{register: number * 8 + 3}) == b"new."
+        read = load_word(abi, prefix=PREFIX[register])
+        assert word_read(puppet, read + INT3, **{register: number * 8 + 3}) == b"new."
 
 
 def ldt_of(process):

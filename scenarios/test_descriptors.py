@@ -14,7 +14,7 @@ import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import TRAP_STOP, Status
-from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
+from harness.agent.puppet import INSTRUCTIONS, INT3, load_word, start_puppet
 from harness.arch import I386
 from harness.entry import INT80, INT80_64, SYSCALL
 from harness.landscape import HOLE, UNTOUCHED
@@ -186,11 +186,6 @@ MOV_EAX = b"\xb8"
 LOAD_FS, LOAD_GS = b"\x8e\xe0", b"\x8e\xe8"
 
 
-def read_by(puppet, prefix):
-    """Assemble: mov eax, fs:[0] or gs:[0]."""
-    return prefix + (b"\xa1" if puppet.abi is I386 else b"\x8b\x04\x25") + bytes(4)
-
-
 def make_tls(puppet, number, **what):
     """Make a thread-local entry; the number that it got, or the negated error."""
     entry = INT80 if puppet.abi is I386 else INT80_64
@@ -237,7 +232,7 @@ def test_a_segment_register_addresses_by_its_segments_base(puppet, table):
     a_call = MOV_EAX + number + INSTRUCTIONS[entry.name]
     found = {}
     for register, load, prefix in (("fs", LOAD_FS, b"\x64"), ("gs", LOAD_GS, b"\x65")):
-        seen = run(puppet, load + a_call + read_by(puppet, prefix), ax=selector)
+        seen = run(puppet, load + a_call + load_word(puppet.abi, prefix=prefix), ax=selector)
         found[register] = seen["ax"], seen[register]
     assert found == dict.fromkeys(("fs", "gs"), (int.from_bytes(b"abcd", "little"), selector))
 
@@ -283,6 +278,8 @@ def test_thread_local_entries_that_make_no_sense(guest, puppet):
 
 
 SET_GS, SET_FS, GET_FS, GET_GS = range(0x1001, 0x1005)
+BASES = {"fs": (SET_FS, GET_FS, b"\x64"), "gs": (SET_GS, GET_GS, b"\x65")}
+"""By register: what sets its base, what tells it, and the prefix of what addresses by it."""
 FIRST_KERNEL = 0x7FFF_FFFF_F000
 
 
@@ -319,16 +316,15 @@ def test_a_compat_call_sets_no_base(guest, entry):
 @pytest.mark.abis("x86_64")
 @pytest.mark.parametrize("register", ["fs", "gs"])
 def test_a_base_is_kept_while_others_run(guest, puppet, register):
-    setting, prefix = {"fs": (SET_FS, b"\x64"), "gs": (SET_GS, b"\x65")}[register]
+    setting, getting, prefix = BASES[register]
     base = puppet.strings.stage + 0x2000
     puppet.write(base, b"abcd")
     assert puppet.call(SYSCALL, "arch_prctl", setting, base) == 0
     assert guest.call(SYSCALL, "arch_prctl", setting, 0x1234_5000).value == 0
     puppet.home = puppet.registers()
-    seen = run(puppet, read_by(puppet, prefix))
+    seen = run(puppet, load_word(puppet.abi, prefix=prefix))
     assert seen["ax"] == int.from_bytes(b"abcd", "little")
     assert (seen[f"{register}_base"], seen[register]) == (base, 0)
-    getting = {"fs": GET_FS, "gs": GET_GS}[register]
     said = guest.call(SYSCALL, "arch_prctl", getting, Buffer(8))
     assert said.memory[0] == struct.pack("<Q", 0x1234_5000)
 
@@ -337,12 +333,11 @@ def test_a_base_is_kept_while_others_run(guest, puppet, register):
 @pytest.mark.parametrize("register", ["fs", "gs"])
 def test_a_process_without_a_base_has_none_of_anothers(guest, puppet, register):
     """Source: arch/x86/kernel/process_64.c load_seg_legacy (6.1)."""
-    setting, prefix = {"fs": (SET_FS, b"\x64"), "gs": (SET_GS, b"\x65")}[register]
+    setting, _, prefix = BASES[register]
     place = puppet.strings.stage + 0x2000
     puppet.write(place, b"abcd")
     assert guest.call(SYSCALL, "arch_prctl", setting, 0x4000).value == 0
-    read = prefix + b"\x8b\x04\x25" + place.to_bytes(4, "little")
-    seen = run(puppet, read)
+    seen = run(puppet, load_word(puppet.abi, place, prefix))
     assert (seen["ax"], seen[f"{register}_base"]) == (int.from_bytes(b"abcd", "little"), 0)
 
 
@@ -366,7 +361,7 @@ def test_a_base_written_by_an_instruction_is_kept_while_others_run(guest, puppet
     seen = {}
     for register, (write, read) in code.items():
         run(puppet, write, ax=base)
-        guest.call(SYSCALL, "arch_prctl", SET_GS if register == "gs" else SET_FS, 0x5000)
+        guest.call(SYSCALL, "arch_prctl", BASES[register][0], 0x5000)
         puppet.home = puppet.registers()
         seen[register] = run(puppet, read)["bx"], puppet.registers()[f"{register}_base"]
     assert seen == {"fs": (base, base), "gs": (base, base)}

@@ -12,7 +12,7 @@ import pytest
 
 from harness.agent.pieces import CODE, PAGE, ROOM, Piece, run_pieces
 from harness.agent.ptrace import Status
-from harness.agent.puppet import INT3, start_puppet
+from harness.agent.puppet import INT3, load_word, start_puppet
 from harness.arch import ARCH_I386, ARCH_X86_64, I386, X86_64
 from harness.landscape import HOLE
 
@@ -170,7 +170,6 @@ def test_a_page_fault_says_where_and_how(guest, abi):
     }
 
 
-READ_AT = {"i386": b"\xa1", "x86_64": b"\x8b\x04\x25"}  # mov ADDRESS, %eax
 SHORT = b"/tmp/short\0"
 PRIVATE_FIXED, READABLE, MAPPED = 0x12, 1, 0x2E00_0000
 
@@ -185,11 +184,10 @@ def test_a_page_behind_the_end_of_a_file_is_sigbus(guest, abi):
         how = (2 * PAGE, READABLE, PRIVATE_FIXED, fd, 0)
         assert puppet.call(puppet.own_entry, mmap, MAPPED, *how) == MAPPED
         address = MAPPED + PAGE + 5
-        puppet.send_to(READ_AT[abi.name] + address.to_bytes(4, "little") + INT3)
+        puppet.send_to(load_word(abi, address) + INT3)
         assert puppet.resume() == Status.stopped(SIGBUS)
         assert puppet.siginfo() == (SIGBUS, 0, BUS_ADRERR)
-        fields = puppet.siginfo_bytes()[12 if puppet.view is I386 else 16 :]
-        assert int.from_bytes(fields[: puppet.view.word_bytes], "little") == address
+        assert puppet.fault_address() == address
 
 
 def test_a_jump_to_where_nothing_is_faults_there(guest, abi):

@@ -139,30 +139,35 @@ def test_socketcall_makes_the_pair_that_it_is_asked_for(guest, entry):
     assert guest.call(entry, "read", second, Buffer(8), 8).memory == (b"over\xa5\xa5\xa5\xa5",)
 
 
-def test_ipc_leads_to_the_call_that_its_first_argument_names(guest, entry):
-    key, count, create = 0x7472_6170, 3, 0o1600
-    said = guest.call(entry, "ipc", SEMGET, key, count, create)
+def make_semaphores(guest, entry, key, count, mode):
+    """Return the number of a set of semaphores made by `ipc`."""
+    said = guest.call(entry, "ipc", SEMGET, key, count, mode)
     if said.errno == ENOSYS:
         pytest.skip("the kernel is configured without System V IPC")
-    assert guest.call(entry, "semget", key, count, 0).value == said.value
+    return said.value
+
+
+def test_ipc_leads_to_the_call_that_its_first_argument_names(guest, entry):
+    key, count, create = 0x7472_6170, 3, 0o1600
+    number = make_semaphores(guest, entry, key, count, create)
+    assert guest.call(entry, "semget", key, count, 0).value == number
     assert guest.call(entry, "semget", key, count + 1, 0).errno == EINVAL
     one = struct.pack("<Hhh", count - 1, 1, 0)
-    assert guest.call(entry, "ipc", SEMOP, said.value, 1, 0, one).value == 0
-    assert guest.call(entry, "ipc", SEMOP, said.value, 1, 0, HOLE).errno == EFAULT
-    assert guest.call(entry, "semctl", said.value, 0, IPC_RMID).value == 0
+    assert guest.call(entry, "ipc", SEMOP, number, 1, 0, one).value == 0
+    assert guest.call(entry, "ipc", SEMOP, number, 1, 0, HOLE).errno == EFAULT
+    assert guest.call(entry, "semctl", number, 0, IPC_RMID).value == 0
 
 
 def test_ipc_waits_for_a_semaphore_as_long_as_it_says(guest, entry):
-    number = guest.call(entry, "ipc", SEMGET, 0, 1, 0o600)
-    if number.errno == ENOSYS:
-        pytest.skip("the kernel is configured without System V IPC")
+    number = make_semaphores(guest, entry, 0, 1, 0o600)
     one_less = struct.pack("<Hhh", 0, -1, 0)
     times = {words(0, 1): EAGAIN, words(0, 1_000_000_000): EINVAL, HOLE: EFAULT}
     seen = {
-        time: guest.call(entry, "ipc", SEMTIMEDOP, number.value, 1, 0, one_less, time).errno
+        time: guest.call(entry, "ipc", SEMTIMEDOP, number, 1, 0, one_less, time).errno
         for time in times
     }
     assert seen == times
+    assert guest.call(entry, "semctl", number, 0, IPC_RMID).value == 0
 
 
 def test_ipc_with_a_number_of_no_call_is_enosys(guest, entry):

@@ -30,9 +30,8 @@ from harness.agent.filters import (
     program_of,
 )
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
-from harness.agent.puppet import start_puppet
-from harness.arch import I386
-from harness.entry import ENTRY_POINTS, INT80, SYSCALL
+from harness.agent.puppet import own_entry_of, start_puppet
+from harness.entry import ENTRY_POINTS
 from harness.landscape import HOLE, READ_ONLY
 
 GET_ACTION_AVAIL, GET_NOTIF_SIZES = 2, 3
@@ -131,26 +130,16 @@ def test_trap_sends_sigsys_from_the_call_with_its_number_in_ax(guest, entry):
         assert said.after["ip"] == guest.about(entry.abi).landed[entry.name]
 
 
-@pytest.fixture
-def narrow_or_wide(guest, entry):
-    """Give a process that is traced by one of its own ABI, and so sees siginfo_t as it does."""
-    with start_puppet(guest, entry.abi, INT80 if entry.abi is I386 else SYSCALL) as puppet:
-        yield puppet
-
-
-def test_traps_siginfo_names_call_and_architecture(guest, entry, narrow_or_wide):
-    puppet = narrow_or_wide
-    assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.TRAP + 0x1234)) == 0
-    puppet.prepare(entry, "getppid")
-    assert puppet.resume() == Status.stopped(SIGSYS)
-    assert puppet.siginfo() == (SIGSYS, 0x1234, SYS_SECCOMP)
-    seen = puppet.registers()
-    pointer = puppet.view.bits // 8
-    fields = puppet.siginfo_bytes()[12 if pointer == 4 else 16 :]
-    number = puppet.number(entry, "getppid")
-    assert int.from_bytes(fields[:pointer], "little") == seen["ip"]
-    assert struct.unpack_from("<iI", fields, pointer) == (number, AUDIT_ARCH[entry.table])
-    assert seen["ax"] == number
+def test_traps_siginfo_names_call_and_architecture(guest, entry):
+    """The tracer is of the same ABI, and so sees siginfo_t as the process would."""
+    with start_puppet(guest, entry.abi, own_entry_of(entry.abi)) as puppet:
+        assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.TRAP + 0x1234)) == 0
+        puppet.prepare(entry, "getppid")
+        assert puppet.resume() == Status.stopped(SIGSYS)
+        assert puppet.siginfo() == (SIGSYS, 0x1234, SYS_SECCOMP)
+        seen, number = puppet.registers(), puppet.number(entry, "getppid")
+        assert puppet.refused_call() == (seen["ip"], number, AUDIT_ARCH[entry.table])
+        assert seen["ax"] == number
 
 
 def test_kill_ends_the_process_by_sigsys(guest, puppet, entry):

@@ -13,7 +13,7 @@ import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import CALL_STOP, DEBUG_REGISTERS, TRAP_STOP, Request, Status
-from harness.agent.puppet import INT3, start_puppet
+from harness.agent.puppet import INT3, load_word, start_puppet
 from harness.agent.signals import (
     FRAME_BYTES,
     SA_ONSTACK,
@@ -306,12 +306,6 @@ def test_a_mask_for_the_time_of_a_call_ends_when_it_is_made_again(puppet, before
     assert seen == dict.fromkeys(seen, (CALL_STOP, hex(before)))
 
 
-READ_A_HOLE = {
-    "i386": b"\xa1" + HOLE.to_bytes(4, "little"),  # mov HOLE, %eax
-    "x86_64": b"\x8b\x04\x25" + HOLE.to_bytes(4, "little"),
-}
-
-
 @pytest.mark.parametrize("how", ["blocked", "ignored"])
 def test_a_fault_whose_signal_is_not_wanted_ends_the_process(puppet, how):
     entry, at = puppet.own_entry, puppet.strings.stage + FIELDS
@@ -322,6 +316,6 @@ def test_a_fault_whose_signal_is_not_wanted_ends_the_process(puppet, how):
     else:
         puppet.write(at, ACTION[puppet.abi.name].encode(handler=IGNORE))
         assert puppet.call(entry, "rt_sigaction", SIGSEGV, at, 0, 8) == 0
-    puppet.send_to(READ_A_HOLE[puppet.abi.name] + INT3)
+    puppet.send_to(load_word(puppet.abi, HOLE) + INT3)
     assert puppet.resume() == Status.stopped(SIGSEGV)
     assert puppet.resume(by_signal=SIGSEGV) & 0x7F == SIGSEGV

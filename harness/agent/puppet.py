@@ -54,6 +54,18 @@ INSTRUCTIONS: Mapping[str, bytes] = {
 """The instructions that are a call by themselves, by entry path."""
 INT3 = b"\xcc"
 
+
+def load_word(abi: Abi, address: int = 0, prefix: bytes = b"") -> bytes:
+    """Assemble ``mov address, %eax``, with a prefix that says by which segment."""
+    opcode = b"\xa1" if abi is I386 else b"\x8b\x04\x25"
+    return prefix + opcode + address.to_bytes(4, "little")
+
+
+def own_entry_of(abi: Abi) -> EntryPath:
+    """Return the entry path of an ABI's plainest calls."""
+    return INT80 if abi is I386 else SYSCALL
+
+
 _SIGINFO = struct.Struct("<iii")
 _SIGINFO_BYTES = 128
 _VECTOR_BYTES = 16
@@ -169,7 +181,7 @@ class Puppet:
     @property
     def own_entry(self) -> EntryPath:
         """The entry path of its ABI's plainest calls."""
-        return INT80 if self.abi is I386 else SYSCALL
+        return own_entry_of(self.abi)
 
     @property
     def pid(self) -> int:
@@ -321,6 +333,20 @@ class Puppet:
     def siginfo_bytes(self) -> bytes:
         """Return the ``siginfo_t`` of the signal that stopped it, in the tracer's layout."""
         return self._do(Request.GETSIGINFO, 0, Buffer(_SIGINFO_BYTES)).memory[0]
+
+    def fault_address(self) -> int:
+        """Return the address that the signal that stopped it tells."""
+        return self._signal_fields("")[0]
+
+    def refused_call(self) -> tuple[int, int, int]:
+        """Return address, number and architecture of the call that SIGSYS tells."""
+        address, number, arch = self._signal_fields("iI")
+        return address, number, arch
+
+    def _signal_fields(self, behind: str) -> tuple[int, ...]:
+        """Return an address, and what is behind it, of what follows number, errno and code."""
+        pattern, start = ("<I", 12) if self.view is I386 else ("<Q", 16)
+        return struct.unpack_from(pattern + behind, self.siginfo_bytes(), start)
 
     def stops(self, request: int) -> Iterator[Status]:
         """Resume it by `request` again and again, and yield how it stops, its int3 last."""
