@@ -136,7 +136,7 @@ static int attend(struct child *child, u32 timeout_ms, u32 sequence, int *status
 		pass_some(child, has_output(child) ? 10 : 1, sequence);
 		if (sys4(NR_wait4, child->pid, status, WNOHANG, NULL) == child->pid) {
 			end_input();
-			while (pass_some(child, SETTLE_MS, sequence) && has_output(child))
+			while (has_output(child) && pass_some(child, SETTLE_MS, sequence))
 				;
 			return 1;
 		}
