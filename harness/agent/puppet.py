@@ -11,14 +11,15 @@ import contextlib
 import copy
 import signal
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from errno import EINTR
+from typing import NamedTuple
 
 from harness.agent.arguments import Argument, At, Buffer, lay_out
 from harness.agent.calls import Call, Outcome, register_names
 from harness.agent.filters import SET_MODE_FILTER, program_of
-from harness.agent.guest import Guest
+from harness.agent.guest import AnyCall, Guest
 from harness.agent.program import Program
 from harness.agent.ptrace import (
     LAYOUTS,
@@ -124,6 +125,20 @@ class Regset:
     content: bytes
 
 
+class _Step(NamedTuple):
+    """A call that has to succeed.
+
+    Attributes:
+        says: what is done, for the message if it fails.
+        call: the call.
+        result: what it has to return.
+    """
+
+    says: str
+    call: AnyCall
+    result: int = 0
+
+
 @contextlib.contextmanager
 def start_puppet(
     guest: Guest,
@@ -173,8 +188,7 @@ class Puppet:
         self.tracer = tracer
         self.strings = Strings.of(guest.probe(abi, "puppet"))
         self._guest = guest
-        self._do(Request.SEIZE, 0, options | Option.EXITKILL)
-        self.wait()
+        self._go(self._asking(Request.SEIZE, 0, options | Option.EXITKILL))
         self.resume()
         self.home = self.registers()
 
@@ -195,17 +209,14 @@ class Puppet:
     def wait(self) -> Status:
         """Wait until it stops or ends."""
         for _ in range(_MOST_INTERRUPTIONS):
-            said = self._guest.call(self.tracer, "wait4", self.pid, Buffer(4), _ALL_CHILDREN, 0)
-            if said.value == self.pid:
-                return Status(int.from_bytes(said.memory[0], "little"))
+            (said,) = self._guest.series(self.tracer, [self._waiting])
             if said.errno != EINTR:
                 break
-        raise GuestError(f"waiting for a traced process: {said}")
+        return self._status_of(said)
 
     def resume(self, request: int = Request.CONT, by_signal: int = 0) -> Status:
         """Let it go on, and wait until it stops or ends."""
-        self._do(request, 0, by_signal)
-        return self.wait()
+        return self._go(self._asking(request, 0, by_signal))
 
     def registers(self) -> dict[str, int]:
         """Return its registers as PTRACE_GETREGS shows them, by name."""
@@ -214,16 +225,27 @@ class Puppet:
 
     def set_registers(self, values: Mapping[str, int] | None = None, **some: int) -> None:
         """Set registers by PTRACE_SETREGS: `values` or what it has, and over them `some`."""
-        full = {**(values or self.registers()), **some}
-        self._do(Request.SETREGS, 0, encode_registers(full, self.view))
+        self._make(self._setting({**(values or self.registers()), **some}))
 
     def read(self, address: int, size_bytes: int) -> bytes:
         """Return some of its memory."""
-        return self._transfer("process_vm_readv", Buffer(size_bytes), address, size_bytes)
+        program = Program()
+        own, segments = self._segments(address, size_bytes)
+        program.write(ARENA.start, segments)
+        arguments = (self.pid, ARENA.start, 1, ARENA.start + len(segments) // 2, 1, 0)
+        number = self.table(self.tracer).number("process_vm_readv")
+        program.call(Call.of(self.tracer, number, arguments, f"process_vm_readv({address:#x})"))
+        program.read(own, size_bytes)
+        _, said, content = self._guest.run(self.tracer.abi, program)
+        assert isinstance(said, Outcome)  # noqa: S101
+        assert isinstance(content, bytes)  # noqa: S101
+        if said.value != size_bytes:
+            raise GuestError(f"a traced process's memory: {said}")
+        return content
 
     def write(self, address: int, content: bytes) -> None:
         """Put something into its memory."""
-        self._transfer("process_vm_writev", content, address, len(content))
+        self._make(self._writing(address, content))
 
     def regset(self, request: int, kind: int, content: Argument, size_bytes: int) -> Regset:
         """Get or set a whole set of registers.
@@ -263,6 +285,17 @@ class Puppet:
         Returns:
             Every general register and the flags at that call, by the names of ``pt_regs``.
         """
+        values, preparing = self._preparing(entry, number, arguments, registers)
+        self._make(preparing)
+        return values
+
+    def _preparing(
+        self,
+        entry: EntryPath,
+        number: int | str,
+        arguments: Sequence[int],
+        registers: dict[str, int],
+    ) -> tuple[dict[str, int], _Step]:
         code = self.number(entry, number)
         usual = dict(default_registers(self.abi))
         usual |= {entry.number: code} | dict(zip(entry.arguments, arguments, strict=False))
@@ -274,8 +307,7 @@ class Puppet:
         for name, place in _places(self.abi).items():
             record[place] = values.get(name, 0)
         record[Register.IP] = entry_paths_of(self.abi).index(entry)
-        self.write(self.strings.before, _RECORD.pack(*record))
-        return values
+        return values, self._writing(self.strings.before, _RECORD.pack(*record))
 
     def table(self, entry: EntryPath) -> SyscallTable:
         """Return the numbers that `entry` takes there."""
@@ -289,8 +321,8 @@ class Puppet:
 
     def call(self, entry: EntryPath, number: int | str, *arguments: int, **registers: int) -> int:
         """Have it make a call that nobody watches, and return the signed result."""
-        self.prepare(entry, number, *arguments, **registers)
-        status = self.resume()
+        _, preparing = self._preparing(entry, number, arguments, registers)
+        status = self._go(preparing, self._asking(Request.CONT))
         if status != TRAP_STOP:
             raise GuestError(f"a traced process that was to make a call: {status!r}")
         return self.abi.signed(self.after()["ax"])
@@ -302,8 +334,8 @@ class Puppet:
 
     def send_to(self, code: bytes, **registers: int) -> None:
         """Have it go on at `code`, put on the stage, with registers as at home but for some."""
-        self.write(self.strings.stage, code)
-        self.set_registers(self.home, ip=self.strings.stage, **registers)
+        sent = {**self.home, "ip": self.strings.stage, **registers}
+        self._make(self._writing(self.strings.stage, code), self._setting(sent))
 
     def go_home(self) -> None:
         """Have it stand where it stood before its first call, wherever it was sent."""
@@ -371,9 +403,12 @@ class Puppet:
         """
         code = (INSTRUCTIONS[entry.name] + INT3).ljust(self.view.bits // 8, INT3)
         word = int.from_bytes(code, "little")
-        self._do(Request.POKETEXT, self.registers()["ip"], word)
-        self.set_registers(ax=self.number(entry, number))
-        status = self.resume()
+        found = self.registers()
+        status = self._go(
+            self._asking(Request.POKETEXT, found["ip"], word),
+            self._setting({**found, "ax": self.number(entry, number)}),
+            self._asking(Request.CONT),
+        )
         if status != TRAP_STOP:
             raise GuestError(f"a traced process that was to execute a call: {status!r}")
         return self.abi.signed(self.registers()["ax"] & self.abi.mask)
@@ -381,8 +416,9 @@ class Puppet:
     def install_filter(self, entry: EntryPath, code: bytes, flags: int = 0) -> int:
         """Have it give itself a seccomp filter, and return the result."""
         at = self.strings.stage + _FILTER_OFFSET
-        self.write(at, code)
-        self.write(at - _VECTOR_BYTES, program_of(at, code, entry.table))
+        self.write(
+            at - _VECTOR_BYTES, program_of(at, code, entry.table).ljust(_VECTOR_BYTES) + code
+        )
         return self.call(entry, "seccomp", SET_MODE_FILTER, flags, at - _VECTOR_BYTES)
 
     def follow(self, child: int) -> Puppet:
@@ -393,32 +429,59 @@ class Puppet:
 
     def kill(self) -> None:
         """Kill it and wait for its end, if it has not ended yet."""
-        self._guest.call(self.tracer, "kill", self.pid, signal.SIGKILL)
-        self._guest.call(self.tracer, "wait4", self.pid, 0, _ALL_CHILDREN, 0)
+        kill = ("kill", self.pid, signal.SIGKILL)
+        self._guest.series(self.tracer, [kill, ("wait4", self.pid, 0, _ALL_CHILDREN, 0)])
 
     def _do(self, request: int, address: int, data: Argument) -> Outcome:
-        said = self.ptrace(request, address, data)
-        if said.errno:
-            raise GuestError(f"ptrace request {Request(request).name}: {said}")
+        """Make one ptrace call that has to succeed."""
+        (said,) = self._make(self._asking(request, address, data))
         return said
 
-    def _transfer(self, name: str, own: bytes | Buffer, address: int, size_bytes: int) -> bytes:
-        """Copy between the tracer's memory and its own; one segment on either side."""
-        own_address = ARENA.start + 4 * self.view.bits // 8
-        segments = pack((own_address, size_bytes, address, size_bytes), self.view)
-        program = Program()
-        program.write(ARENA.start, segments)
-        if isinstance(own, bytes):
-            program.write(own_address, own)
-        other = ARENA.start + len(segments) // 2
-        arguments = (self.pid, ARENA.start, 1, other, 1, 0)
-        number = self.table(self.tracer).number(name)
-        program.call(Call.of(self.tracer, number, arguments, f"{name}({address:#x})"))
-        program.read(own_address, size_bytes)
-        *_, said, content = self._guest.run(self.tracer.abi, program)
-        if not isinstance(said, Outcome) or said.value != size_bytes:
-            raise GuestError(f"a traced process's memory: {said!r}")
-        return content if isinstance(content, bytes) else b""
+    def _go(self, *steps: _Step) -> Status:
+        """Take steps, the last of which lets it go on, and wait until it stops or ends."""
+        calls = [step.call for step in steps]
+        *said, waited = self._guest.series(self.tracer, [*calls, self._waiting])
+        _check(steps, said)
+        return self.wait() if waited.errno == EINTR else self._status_of(waited)
+
+    def _make(self, *steps: _Step) -> list[Outcome]:
+        """Take steps with one request."""
+        said = self._guest.series(self.tracer, [step.call for step in steps])
+        _check(steps, said)
+        return said
+
+    def _status_of(self, waited: Outcome) -> Status:
+        if waited.value != self.pid:
+            raise GuestError(f"waiting for a traced process: {waited}")
+        return Status(int.from_bytes(waited.memory[0], "little"))
+
+    @property
+    def _waiting(self) -> AnyCall:
+        return "wait4", self.pid, Buffer(4), _ALL_CHILDREN, 0
+
+    def _asking(self, request: int, address: int = 0, data: Argument = 0) -> _Step:
+        says = f"ptrace request {Request(request).name}"
+        return _Step(says, ("ptrace", request, self.pid, address, data))
+
+    def _setting(self, registers: Mapping[str, int]) -> _Step:
+        return self._asking(Request.SETREGS, 0, encode_registers(registers, self.view))
+
+    def _writing(self, address: int, content: bytes) -> _Step:
+        _, segments = self._segments(address, len(content))
+        brought, other = At(ARENA.start, segments + content), ARENA.start + len(segments) // 2
+        call = ("process_vm_writev", self.pid, brought, 1, other, 1, 0)
+        return _Step("a traced process's memory", call, len(content))
+
+    def _segments(self, address: int, size_bytes: int) -> tuple[int, bytes]:
+        """Return where the tracer's side lies, behind two vectors of one segment, and those."""
+        own = ARENA.start + 4 * self.view.bits // 8
+        return own, pack((own, size_bytes, address, size_bytes), self.view)
+
+
+def _check(steps: Sequence[_Step], said: Sequence[Outcome]) -> None:
+    for step, outcome in zip(steps, said, strict=True):
+        if outcome.value != step.result:
+            raise GuestError(f"{step.says}: {outcome}")
 
 
 def _size_of(content: bytes | Buffer | At) -> int:
