@@ -87,9 +87,14 @@ def place_window(process: QemuProcess, address: int) -> None:
     base_low, base_high, command, memory_on = 0x18, 0x1C, 0x04, 2
     registers = ((base_low, address & 0xFFFF_FFFF), (base_high, address >> 32))
     for register, value in (*registers, (command, memory_on)):
-        for port, word in ((0xCF8, 1 << 31 | device << 11 | register), (0xCFC, value)):
-            line = f"o/w {port:#x} {word:#x}"
-            process.ask("human-monitor-command", **{"command-line": line})
+        write_port(process, 0xCF8, 1 << 31 | device << 11 | register)
+        write_port(process, 0xCFC, value)
+
+
+def write_port(process: QemuProcess, port: int, word: int) -> None:
+    """Write four bytes to a port of a machine, as its processor would."""
+    line = f"o/w {port:#x} {word:#x}"
+    process.ask("human-monitor-command", **{"command-line": line})
 
 
 def load_devices(process: QemuProcess) -> None:

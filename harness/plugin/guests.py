@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _MOST_AT_ONCE = 8
 """Configurations whose machines are kept running."""
-_CLONES = 2
-_STARTERS = 2
+_CLONES = 4
+"""Of one configuration: one, and one more for each guest that a test has beside another."""
 _MOST_FAILURES = 2
 """How often in a row a kernel may fail to boot before it is left alone."""
 
@@ -138,7 +138,7 @@ class Cloning:
 
     def __init__(self, spring: Spring) -> None:
         self._stack = contextlib.ExitStack()
-        pool = ClonePool(spring, size=_CLONES, starters=_STARTERS, eager=False, fresh=True)
+        pool = ClonePool(spring, size=_CLONES, eager=False, fresh=True)
         self._pool = self._stack.enter_context(pool)
 
     @contextlib.contextmanager

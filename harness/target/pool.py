@@ -48,6 +48,8 @@ class ClonePool:
             raise HostError(f"no pool of clones: {spring.trouble}")
         self._spring = spring
         self._missing = threading.Semaphore(size)
+        self._counting = threading.Lock()
+        self._takers = self._returning = 0
         self._eager = size if eager else 0
         self._again = again
         self._fresh = fresh
@@ -100,15 +102,24 @@ class ClonePool:
         try:
             yield clone
         finally:
+            with self._counting:
+                self._returning += 1
             self._work.put(lambda: self._take_back(clone))
 
     def _next(self) -> Clone:
-        if not self.waiting:
+        """Wait for a clone; one that is on its way back is sooner there than a new one."""
+        with self._counting:
+            self._takers += 1
+            too_few = self._takers > self.waiting + self._returning
+        if too_few:
             self._want_one_more()
         try:
             clone = self._ready.get(timeout=_GRACE_S)
         except queue.Empty as error:
             raise HostError(f"no clone within {_GRACE_S:g} s") from error
+        finally:
+            with self._counting:
+                self._takers -= 1
         if isinstance(clone, Exception):
             raise clone
         return clone
@@ -135,14 +146,17 @@ class ClonePool:
             self._ready.put(clone)
 
     def _take_back(self, clone: Clone) -> None:
-        try:
+        came_back = False
+        with contextlib.suppress(Exception):  # whatever was done to it: the next test gets another
             if self._again and clone.guest.usable:
                 if clone.guest.touched:
                     clone.rewind()
+                came_back = True
+        with self._counting:
+            self._returning -= 1
+            if came_back:
                 self._ready.put(clone)
                 return
-        except Exception:  # noqa: S110 - whatever was done to it: the next test gets another
-            pass
         self._open.pop(clone).close()
         self._missing.release()
         if self._eager or not self.waiting:
