@@ -63,9 +63,13 @@ class Recording:
         self.refused: dict[str, str] = {}
         self._probes: list[str] = []
         self._wanted: tuple[str, ...] = ()
+        self._pid = 0
+        self._in_place: tuple[tuple[Probe, ...], tuple[str, ...]] | None = None
 
     def start(self, pid: int, probes: Sequence[Probe] = (), events: Sequence[str] = ()) -> None:
         """Begin to record what a process does, with the kernel's stack at each event.
+
+        The same once more costs little: what was read is gone, and all is in place.
 
         Args:
             pid: the process.
@@ -75,11 +79,19 @@ class Recording:
         Raises:
             NotShown: the kernel has no tracefs, or does not let it be used.
         """
-        self._prepare()
-        self._write("set_event_pid", str(pid))
-        self._place(probes)
-        self._wanted = (*events, *(f"{_GROUP}/{name}" for name in self._probes))
-        self._write("set_event", "\n".join(event.replace("/", ":") for event in self._wanted))
+        asked = (tuple(probes), tuple(events))
+        anew = self._in_place != asked
+        if anew:
+            self._prepare()
+        if self._pid != pid:
+            self._write("set_event_pid", str(pid))
+            self._pid = pid
+        if anew:
+            self._place(probes)
+            self._wanted = (*events, *(f"{_GROUP}/{name}" for name in self._probes))
+            self._write("set_event", "\n".join(event.replace("/", ":") for event in self._wanted))
+            self._in_place = asked
+        self._write("tracing_on", "1")
 
     def stop(self) -> list[Event]:
         """Stop, and return what was recorded, in order."""
@@ -96,6 +108,7 @@ class Recording:
 
     def _prepare(self) -> None:
         """Mount tracefs, or forget what was recorded last."""
+        self._in_place = None
         if self._wanted:
             for name in ("set_event", "kprobe_events", "trace"):
                 self._write(name, "")
@@ -104,7 +117,6 @@ class Recording:
             self._guest.call(self._entry, "mount", *arguments)
         with refusal_unshown():
             self._write("options/stacktrace", "1")
-            self._write("tracing_on", "1")
 
     def _place(self, probes: Sequence[Probe]) -> None:
         """Put probes; one that is refused is left out."""
@@ -138,6 +150,8 @@ class Recording:
             yield from pages
             if len(pages) < len(reads):
                 break
+        else:
+            self._in_place = None
         self._guest.call(self._entry, "close", fd)
 
     def _read(self, name: str) -> str:
