@@ -57,6 +57,8 @@ def test_registers_lie_in_the_order_that_the_textbooks_give(inside, entry, probe
 @pytest.mark.needs(arch="x86_64")
 def test_the_kernels_own_description_is_the_one_that_tracers_rely_on(inside):
     layout = inside.pt_regs
+    if layout is None:
+        pytest.skip("the kernel describes no types of its own (CONFIG_DEBUG_INFO_BTF)")
     shared = [name for name in LAYOUTS[X86_64] if name in layout.offsets]
     assert [layout.offsets[name] for name in shared] == [8 * n for n in range(21)]
     assert shared[-1] == "ss"

@@ -65,6 +65,7 @@ def test_the_time_is_told_without_an_entry(inside, abi):
 
 @ENTRY_POINTS
 def test_a_story_is_told_of_every_way(inside, entry):
+    witness_call(inside, entry, "getpid")  # which skips where nothing can be recorded
     story = tell_story(inside, entry, "getpid")
     assert [step.title for step in story.steps] == [
         *("entry", "dispatcher", "slot", "routine", "faults", "return"),

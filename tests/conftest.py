@@ -3,12 +3,23 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 from live import I386, X86_64, Stable
 
 from harness.agent.guest import Guest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usual_signals() -> None:
+    """Have programs under test start with the signals that a terminal gives them.
+
+    A run in the background, or under nohup, hands them on as ignored.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

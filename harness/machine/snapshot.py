@@ -2,7 +2,7 @@
 """Saving and loading what a machine is besides its memory, by QEMU's snapshot jobs.
 
 The memory stays in its file: with the capability `x-ignore-shared` it is left out of snapshots.
-Source: QEMU 7.2, qapi/migration.json snapshot-save and snapshot-load, qapi/job.json.
+Source: QEMU 7.2, qapi/migration.json snapshot-save, qapi/job.json.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.machine.process import QemuProcess
 from harness.wire import WINDOW_DEVICE
 
 _CAPABILITY = "x-ignore-shared"
-_COMMANDS = frozenset({"snapshot-save", "snapshot-load", "snapshot-delete", "blockdev-create"})
+_COMMANDS = frozenset({"snapshot-save", "snapshot-delete", "blockdev-create"})
 _PAUSE_S = 0.002
 _CONTAINER_BYTES = 65536
 
