@@ -416,9 +416,8 @@ class Puppet:
     def install_filter(self, entry: EntryPath, code: bytes, flags: int = 0) -> int:
         """Have it give itself a seccomp filter, and return the result."""
         at = self.strings.stage + _FILTER_OFFSET
-        self.write(
-            at - _VECTOR_BYTES, program_of(at, code, entry.table).ljust(_VECTOR_BYTES) + code
-        )
+        vector = program_of(at, code, entry.table).ljust(_VECTOR_BYTES, b"\0")
+        self.write(at - _VECTOR_BYTES, vector + code)
         return self.call(entry, "seccomp", SET_MODE_FILTER, flags, at - _VECTOR_BYTES)
 
     def follow(self, child: int) -> Puppet:

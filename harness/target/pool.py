@@ -159,5 +159,5 @@ class ClonePool:
                 return
         self._open.pop(clone).close()
         self._missing.release()
-        if self._eager or not self.waiting:
+        if self._eager or self.waiting <= self._takers:
             self._want_one_more()
