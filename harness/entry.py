@@ -172,3 +172,8 @@ def function_path(abi: Abi) -> EntryPath:
 def entry_names_taking(table: Abi) -> tuple[str, ...]:
     """Return the names of the entry paths that take the system-call numbers of `table`."""
     return tuple(path.name for path in ENTRY_PATHS.values() if path.table is table)
+
+
+def native_entry(abi: Abi) -> EntryPath:
+    """Return the entry path of an ABI's plainest calls, which every processor has."""
+    return INT80 if abi is I386 else SYSCALL

@@ -30,8 +30,8 @@ from harness.agent.filters import (
     program_of,
 )
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
-from harness.agent.puppet import own_entry_of, start_puppet
-from harness.entry import ENTRY_POINTS
+from harness.agent.puppet import start_puppet
+from harness.entry import ENTRY_POINTS, native_entry
 from harness.landscape import HOLE, READ_ONLY
 
 GET_ACTION_AVAIL, GET_NOTIF_SIZES = 2, 3
@@ -132,7 +132,7 @@ def test_trap_sends_sigsys_from_the_call_with_its_number_in_ax(guest, entry):
 
 def test_traps_siginfo_names_call_and_architecture(guest, entry):
     """The tracer is of the same ABI, and so sees siginfo_t as the process would."""
-    with start_puppet(guest, entry.abi, own_entry_of(entry.abi)) as puppet:
+    with start_puppet(guest, entry.abi, native_entry(entry.abi)) as puppet:
         assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.TRAP + 0x1234)) == 0
         puppet.prepare(entry, "getppid")
         assert puppet.resume() == Status.stopped(SIGSYS)

@@ -33,8 +33,9 @@ from harness.agent.ptrace import (
     plain_name,
     words,
 )
-from harness.arch import ARCH_X86_64, I386, Abi
-from harness.entry import INT80, SYSCALL, EntryPath, default_registers, entry_paths_of
+from harness.agent.structures import FAULT, REFUSED
+from harness.arch import I386, Abi
+from harness.entry import EntryPath, default_registers, entry_paths_of, native_entry
 from harness.errors import GuestError
 from harness.landscape import ARENA
 from harness.syscalls import SyscallTable
@@ -60,11 +61,6 @@ def load_word(abi: Abi, address: int = 0, prefix: bytes = b"") -> bytes:
     """Assemble ``mov address, %eax``, with a prefix that says by which segment."""
     opcode = b"\xa1" if abi is I386 else b"\x8b\x04\x25"
     return prefix + opcode + address.to_bytes(4, "little")
-
-
-def own_entry_of(abi: Abi) -> EntryPath:
-    """Return the entry path of an ABI's plainest calls."""
-    return INT80 if abi is I386 else SYSCALL
 
 
 _SIGINFO = struct.Struct("<iii")
@@ -154,7 +150,7 @@ def start_puppet(
         tracer: the entry path by which it is traced; that of the kernel's own ABI when not given.
         options: what the tracer wants to know, ORed.
     """
-    own = SYSCALL if guest.identity.arch is ARCH_X86_64 else INT80
+    own = native_entry(guest.identity.arch.abi)
     puppet = Puppet(guest, tracer or own, abi, options)
     try:
         yield puppet
@@ -195,7 +191,7 @@ class Puppet:
     @property
     def own_entry(self) -> EntryPath:
         """The entry path of its ABI's plainest calls."""
-        return own_entry_of(self.abi)
+        return native_entry(self.abi)
 
     @property
     def pid(self) -> int:
@@ -368,17 +364,12 @@ class Puppet:
 
     def fault_address(self) -> int:
         """Return the address that the signal that stopped it tells."""
-        return self._signal_fields("")[0]
+        return FAULT[self.view.name].decode(self.siginfo_bytes())["address"]
 
     def refused_call(self) -> tuple[int, int, int]:
         """Return address, number and architecture of the call that SIGSYS tells."""
-        address, number, arch = self._signal_fields("iI")
-        return address, number, arch
-
-    def _signal_fields(self, behind: str) -> tuple[int, ...]:
-        """Return an address, and what is behind it, of what follows number, errno and code."""
-        pattern, start = ("<I", 12) if self.view is I386 else ("<Q", 16)
-        return struct.unpack_from(pattern + behind, self.siginfo_bytes(), start)
+        said = REFUSED[self.view.name].decode(self.siginfo_bytes())
+        return said["address"], said["call"], said["arch"]
 
     def stops(self, request: int) -> Iterator[Status]:
         """Resume it by `request` again and again, and yield how it stops, its int3 last."""

@@ -140,5 +140,11 @@ ENDED = _siginfo("ii i", "ii i", "pid uid status")
 ENDED_AFTER = _siginfo("ii i4x qq", "ii i II", "pid uid status user system")
 """The same with the times: user and system."""
 
+FAULT = _siginfo("Q", "I", "address")
+"""siginfo_t of a fault."""
+
+REFUSED = _siginfo("Q iI", "I iI", "address call arch")
+"""siginfo_t of a call that a filter or a dispatcher has refused."""
+
 READY = _siginfo("q i", "i i", "band fd")
 """siginfo_t of a descriptor that can be read."""

@@ -11,7 +11,7 @@ from harness.agent.arguments import Argument, At, Buffer
 from harness.agent.calls import Outcome
 from harness.agent.guest import AnyCall, Guest
 from harness.arch import I386
-from harness.entry import INT80, SYSCALL, EntryPath
+from harness.entry import EntryPath, native_entry
 from harness.landscape import EDGE, EDGE_READ_ONLY, PAGE
 from harness.pointers import bad_pointers, user_limit
 
@@ -94,7 +94,7 @@ def read_first_page(guest: Guest) -> bytes:
     Nobody uses it, so that what changed it went through one of the pointers of `harness.pointers`.
     Empty on a kernel that shows it to nobody. Source: arch/x86/mm/init.c init_mem_mapping (6.1).
     """
-    entry = INT80 if guest.identity.arch.abi is I386 else SYSCALL
+    entry = native_entry(guest.identity.arch.abi)
     memory = guest.call(entry, "open", b"/dev/mem\0", 0).value
     said = guest.call(entry, "pread64", memory, Buffer(PAGE), PAGE, 0, 0)
     guest.call(entry, "close", memory)

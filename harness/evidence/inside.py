@@ -9,8 +9,8 @@ from os import O_RDONLY
 from harness.agent.arguments import Buffer
 from harness.agent.code import place_code
 from harness.agent.guest import AnyCall, Guest
-from harness.arch import ARCH_X86_64, Abi
-from harness.entry import INT80, SYSCALL, EntryPath, function_path
+from harness.arch import Abi
+from harness.entry import EntryPath, function_path, native_entry
 from harness.evidence.btf import Layout, parse_layout
 from harness.evidence.elf import MOST_BYTES, ElfSection, read_sections
 from harness.evidence.exceptions import ExceptionTable, parse_exception_table
@@ -52,7 +52,7 @@ class Inside:
     @property
     def native(self) -> EntryPath:
         """The entry path of the kernel's own ABI that every processor has."""
-        return SYSCALL if self.kernel.arch is ARCH_X86_64 else INT80
+        return native_entry(self.abi)
 
     @functools.cached_property
     def symbols(self) -> Symbols:

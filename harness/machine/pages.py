@@ -79,11 +79,11 @@ class Pages:
 
     def is_changed(self, page: int) -> bool:
         """Tell whether a page holds other bytes than the state's."""
-        return self.read(page, PAGE) != os.pread(self._ram, PAGE, page * PAGE)
+        return self.read(page) != os.pread(self._ram, PAGE, page * PAGE)
 
-    def read(self, page: int, size_bytes: int) -> bytes:
-        """Return what a page begins with."""
-        return os.pread(self._memory, size_bytes, self._start + page * PAGE)
+    def read(self, page: int) -> bytes:
+        """Return what a page holds."""
+        return os.pread(self._memory, PAGE, self._start + page * PAGE)
 
     def write(self, page: int, content: bytes) -> None:
         """Have a page begin with `content`."""

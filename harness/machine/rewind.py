@@ -102,7 +102,7 @@ class Rewinder:
         self._pages.write(page, request)
         for port, half in zip(_FILL_PORTS, divmod(page * PAGE, 1 << 32), strict=True):
             write_port(self._process, port, int.from_bytes(half.to_bytes(4, "big"), "little"))
-        return self._pages.read(page, PAGE) == bytes(PAGE)
+        return self._pages.read(page) == bytes(PAGE)
 
 
 def _read_saved(process: QemuProcess) -> SavedDevices | None:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from harness.agent.arguments import Buffer
 from harness.agent.guest import Guest
-from harness.arch import ARCH_X86_64
-from harness.entry import INT80, SYSCALL
+from harness.entry import native_entry
 from harness.errors import DeclarationError
 
 _ENTRY = struct.Struct("<QqHB")
@@ -28,7 +27,7 @@ def list_folder(guest: Guest, path: str) -> list[str]:
     Raises:
         DeclarationError: the guest has no such folder.
     """
-    native = SYSCALL if guest.identity.arch is ARCH_X86_64 else INT80
+    native = native_entry(guest.identity.arch.abi)
     opened = guest.call(native, "open", os.fsencode(path) + b"\0", _O_DIRECTORY)
     if opened.errno:
         raise DeclarationError(f"cannot list {path}: {os.strerror(opened.errno)}")

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Self
 
 from harness.agent.guest import Guest
-from harness.arch import ARCH_X86_64
-from harness.entry import INT80, SYSCALL, EntryPath
+from harness.entry import EntryPath, native_entry
 from harness.errors import DeclarationError, GuestLost
 from harness.repro.words import fill_up
 from harness.script.reading import named_by, parse_statement, split
@@ -41,7 +40,7 @@ class Session:
         self.restart()
         identity = self.guest.identity
         self._version = identity.version
-        self.entry: EntryPath = SYSCALL if identity.arch is ARCH_X86_64 else INT80
+        self.entry = native_entry(identity.arch.abi)
         return self
 
     def __exit__(self, *raised: object) -> None:
