@@ -17,8 +17,7 @@ import pytest
 from harness import wire
 from harness.agent.guest import Guest
 from harness.agent.program import Program
-from harness.arch import ARCH_X86_64
-from harness.entry import INT80, SYSCALL, EntryPath
+from harness.entry import SYSCALL, EntryPath, native_entry
 from harness.kernels import find_source, obtain
 from harness.machine.machine import Machine
 from harness.machine.plan import MachineOptions
@@ -72,7 +71,7 @@ class Stable:
 
 
 def native(guest: Guest) -> EntryPath:
-    return SYSCALL if guest.identity.arch is ARCH_X86_64 else INT80
+    return native_entry(guest.identity.arch.abi)
 
 
 def machine_of(guest: Guest) -> Machine:

@@ -9,12 +9,12 @@ from typing import Annotated
 
 from harness.agent.calls import Call, Outcome
 from harness.agent.guest import Guest
-from harness.arch import ARCH_X86_64, Arch
+from harness.arch import Arch
 from harness.cli.answer import show_json, show_text
 from harness.cli.machine import MachineChoice, takes_machine
 from harness.cli.parameter import Argument, Option
 from harness.cpu import Cpu, why_unavailable
-from harness.entry import INT80, SYSCALL, EntryPath, find_entry_path
+from harness.entry import EntryPath, find_entry_path, native_entry
 from harness.errors import DeclarationError, KernelSplat
 from harness.kernels.catalogue import default_specs, find_entry
 from harness.machine.console import read_trouble
@@ -70,7 +70,7 @@ def call(  # noqa: PLR0913 - one parameter an option
     """
     path = find_entry_path(entry) if entry else None
     with machine.open_target(default_spec(path)) as target:
-        path = path or native_path(target.arch)
+        path = path or native_entry(target.arch.abi)
         code = parse_call(number)
         values = [parse_argument(text, path.abi) for text in arguments or ()]
         registers = parse_registers(register or (), path.abi)
@@ -124,11 +124,6 @@ def _check_names(
     if isinstance(code, str):
         read_table(path.table, target.version).number(code)
     Call.of(path, 0, (), "", **registers)
-
-
-def native_path(arch: Arch) -> EntryPath:
-    """Return the entry path that every processor has for programs of the kernel's own ABI."""
-    return SYSCALL if arch is ARCH_X86_64 else INT80
 
 
 def check_possible(guest: Guest, path: EntryPath) -> None:

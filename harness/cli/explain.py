@@ -15,10 +15,10 @@ from harness.agent.guest import Guest
 from harness.agent.vdso import read_vdso
 from harness.arch import I386, Arch
 from harness.cli.answer import WIDTH, show_identity, show_json, show_result
-from harness.cli.call import check_log, check_possible, default_spec, native_path
+from harness.cli.call import check_log, check_possible, default_spec
 from harness.cli.machine import MachineChoice, takes_machine
 from harness.cli.parameter import Argument, Option
-from harness.entry import FUNCTIONS, EntryPath, find_entry_path, function_path
+from harness.entry import FUNCTIONS, EntryPath, find_entry_path, function_path, native_entry
 from harness.errors import DeclarationError
 from harness.evidence.inside import Inside
 from harness.evidence.step import Step
@@ -88,7 +88,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
 def _function_or_native(entry: str, arch: Arch) -> EntryPath:
     if entry == VDSO:
         return function_path(arch.abi)
-    return function_path(I386) if entry == VDSO32 else native_path(arch)
+    return function_path(I386) if entry == VDSO32 else native_entry(arch.abi)
 
 
 def _check_names(
