@@ -25,9 +25,12 @@ from harness.wire import (
 _CHUNK = 1 << 16
 _WORD = 1 << 32
 _SPINS = 20
-_PAUSE_S = 0.0001
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.0001, 0.005
+_PAUSED = 1 / 16
+"""Of a wait so far, the share that passes before the next look: short waits end soon, long ones
+cost few looks."""
 _KNOCK = b"!"
-_KNOCK_AGAIN_S = 0.05
+_KNOCK_AFTER_S = 0.05
 
 
 class ChannelBroken(GuestLost):
@@ -129,7 +132,7 @@ class Window:
             self._words[TO_GUEST_PUT] = (put + now) % _WORD
             left = left[now:]
             if left:
-                self._pause(deadline)
+                self._pause(_SHORTEST_PAUSE_S, deadline)
         if not self._words[AGENT_LOOKS]:
             self._port.send(_KNOCK, deadline)
 
@@ -139,16 +142,16 @@ class Window:
         Silence is met with a knock, and then with ever rarer ones: an agent that is said to look
         may have gone to sleep as its state was saved, and one that is at work does not mind.
         """
-        spins, patience_s = 0, _KNOCK_AGAIN_S
-        knock_at = time.monotonic() + patience_s
+        spins, knock_after_s, begin = 0, _KNOCK_AFTER_S, time.monotonic()
         while not (waiting := self._waiting()):
             spins += 1
-            if spins > _SPINS:
-                self._pause(deadline)
-            if time.monotonic() > knock_at:
+            if spins <= _SPINS:
+                continue
+            waited_s = time.monotonic() - begin
+            self._pause(waited_s * _PAUSED, deadline)
+            if waited_s > knock_after_s:
                 self._port.send(_KNOCK, deadline)
-                patience_s *= 2
-                knock_at = time.monotonic() + patience_s
+                knock_after_s *= 2
         taken = self._words[TO_HOST_TAKEN]
         at = taken % RING_BYTES
         now = min(waiting, RING_BYTES - at)
@@ -162,9 +165,9 @@ class Window:
             raise ChannelBroken(f"damaged window: {waiting} bytes in a ring of {RING_BYTES}")
         return waiting
 
-    def _pause(self, deadline: Deadline) -> None:
+    def _pause(self, about_s: float, deadline: Deadline) -> None:
         """Give the guest a moment; what comes over the port now is its end, or damage."""
-        time.sleep(_PAUSE_S)
+        time.sleep(min(max(about_s, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S))
         if self._port.has_something():
             piece = self._port.receive(deadline)
             raise ChannelBroken(f"{len(piece)} bytes came over the port instead of the window")

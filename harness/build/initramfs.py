@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The initramfs of a guest: agent, executors, and the few device nodes that it needs to start."""
+"""The initramfs of a guest: agent, executors, the probes of many tests, and a console."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import hashlib
 import os
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.arch import Arch
+from harness.arch import Abi, Arch
 from harness.build.cpio import Entry, character_device, file, folder, program, write_newc
-from harness.build.programs import agent_recipe, build_program, executor_recipe
+from harness.build.programs import (
+    STANDING_PROBES,
+    Recipe,
+    agent_recipe,
+    build_programs,
+    executor_recipe,
+    probe_recipe,
+)
 from harness.kernels.storing import translated
 from harness.places import cache_dir
 from harness.wire import REQUESTS_FILE
@@ -86,13 +94,25 @@ def guest_programs(arch: Arch) -> tuple[bytes, ...]:
     Raises:
         HostError: they cannot be compiled, or the cache cannot be written.
     """
-    executors = [build_program(executor_recipe(abi), abi) for abi in arch.abis]
-    paths = (build_program(agent_recipe(arch.abi), arch.abi), *executors)
+    return _read(build_programs(_programs(arch)))
+
+
+def _programs(arch: Arch) -> list[tuple[Recipe, Abi]]:
+    return [
+        (agent_recipe(arch.abi), arch.abi),
+        *((executor_recipe(abi), abi) for abi in arch.abis),
+    ]
+
+
+def _read(paths: Iterable[Path]) -> tuple[bytes, ...]:
     return tuple(path.read_bytes() for path in paths)
 
 
 def _base(arch: Arch) -> list[Entry]:
-    agent, *executors = guest_programs(arch)
+    probes = [(name, abi) for name in STANDING_PROBES for abi in arch.abis]
+    recipes = _programs(arch) + [(probe_recipe(name, abi), abi) for name, abi in probes]
+    agent, *others = _read(build_programs(recipes))
+    executors, standing = others[: len(arch.abis)], others[len(arch.abis) :]
     return [
         folder("dev"),
         character_device("dev/console", 5, 1),
@@ -103,6 +123,10 @@ def _base(arch: Arch) -> list[Entry]:
         ),
         folder("bin"),
         folder("probes"),
+        *(
+            program(f"probes/{name}.{abi}", content)
+            for (name, abi), content in zip(probes, standing, strict=True)
+        ),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,10 @@ _AGENT = (
 )
 _EXECUTOR = ("executor", "signals", "landscape", "message")
 _PROBE = ("report", "vdso", "enter", "catch")
+
+STANDING_PROBES = ("deliver", "puppet")
+"""Probes that lie in every guest from its start, since many tests drive them: a clone need not be
+brought them, and what TCG has translated of them stays from one test to the next."""
 
 SHAPING = ("build/compilation", "build/facts", "arch", "entry", "landscape", "wire")
 """Modules whose text decides what comes out of the same sources; a fingerprint reads them as files,
@@ -93,17 +97,35 @@ def build_program(recipe: Recipe, abi: Abi) -> Path:
         HostError: there is no compiler, it does not compile our code, or the cache cannot be
             written.
     """
-    compiler = require_tool("cc")
-    key = _fingerprint(recipe, abi, compiler)
-    built = cache_dir() / "guest" / f"{recipe.name}.{abi}-{key}"
-    if not built.is_file():
-        from harness.build.compilation import compile_program  # noqa: PLC0415 - it loads jinja2
+    return build_programs([(recipe, abi)])[0]
 
-        with translated(built):
-            command = [str(compiler), abi.compiler_flag, *_FLAGS]
-            command += ["-I", str(data_dir("guest") / "include")]
-            compile_program([*command, *map(str, _sources(recipe, abi))], abi, built)
-    return built
+
+def build_programs(recipes: Sequence[tuple[Recipe, Abi]]) -> list[Path]:
+    """Compile programs as `build_program` does, those that are missing side by side."""
+    compiler = require_tool("cc")
+    built = {_place(recipe, abi, compiler): (recipe, abi) for recipe, abi in recipes}
+    missing = [path for path in built if not path.is_file()]
+    if missing:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - usually nothing is
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda path: _compile(*built[path], compiler, path), missing))
+    return list(built)
+
+
+def _place(recipe: Recipe, abi: Abi, compiler: Path) -> Path:
+    """Return where a program is kept, compiled or not."""
+    key = _fingerprint(recipe, abi, compiler)
+    return cache_dir() / "guest" / f"{recipe.name}.{abi}-{key}"
+
+
+def _compile(recipe: Recipe, abi: Abi, compiler: Path, built: Path) -> None:
+    from harness.build.compilation import compile_program  # noqa: PLC0415 - it loads jinja2
+
+    with translated(built):
+        command = [str(compiler), abi.compiler_flag, *_FLAGS]
+        command += ["-I", str(data_dir("guest") / "include")]
+        compile_program([*command, *map(str, _sources(recipe, abi))], abi, built)
 
 
 def _entry_sources(abi: Abi) -> Iterator[str]:

@@ -18,6 +18,10 @@ _ANSWER_S = 5.0
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
+class MonitorRefused(Exception):
+    """QEMU understood a command and did not do it."""
+
+
 class Monitor:
     """A conversation with a QEMU that has greeted; any method raises what `qemu.qmp` raises.
 
@@ -37,8 +41,16 @@ class Monitor:
             self._open = stack.pop_all()
 
     def ask(self, command: str, arguments: Mapping[str, object]) -> object:
-        """Send one command and return what QEMU answers."""
-        return self._protocol.cmd(command, **arguments)
+        """Send one command and return what QEMU answers, or raise MonitorRefused.
+
+        Its number is left out: QEMU reads a command byte by byte, and answers one at a time.
+        Source: QEMU 7.2, monitor/monitor.c monitor_can_read.
+        """
+        request = {"execute": command, **({"arguments": arguments} if arguments else {})}
+        answer = self._protocol.cmd_obj(request)
+        if "error" in answer:
+            raise MonitorRefused(answer["error"]["desc"])
+        return answer["return"]
 
     def events(self, wait_s: float) -> list[dict[str, Any]]:
         """Return what has happened, waiting a while for the first event."""

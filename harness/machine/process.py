@@ -92,6 +92,14 @@ class QemuProcess:
         except Exception as error:
             raise HostError(f"qemu's monitor did not do {command}: {error}") from error
 
+    def tell(self, line: str) -> str:
+        """Send a line of the monitor's language for people, and return what QEMU prints.
+
+        Raises:
+            HostError: QEMU is gone.
+        """
+        return str(self.ask("human-monitor-command", **{"command-line": line}))
+
     def version(self) -> QemuVersion:
         """Return QEMU's version: major and minor."""
         said: Any = self.ask("query-version")
@@ -100,7 +108,7 @@ class QemuProcess:
     def registers(self) -> str:
         """Return what the processor holds, as QEMU prints it; empty when QEMU does not answer."""
         with contextlib.suppress(HostError):
-            return str(self.ask("human-monitor-command", **{"command-line": "info registers"}))
+            return self.tell("info registers")
         return ""
 
     def shutdown_reason(self) -> str:

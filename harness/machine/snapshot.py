@@ -93,8 +93,7 @@ def place_window(process: QemuProcess, address: int) -> None:
 
 def write_port(process: QemuProcess, port: int, word: int) -> None:
     """Write four bytes to a port of a machine, as its processor would."""
-    line = f"o/w {port:#x} {word:#x}"
-    process.ask("human-monitor-command", **{"command-line": line})
+    process.tell(f"o/w {port:#x} {word:#x}")
 
 
 def load_devices(process: QemuProcess) -> None:
@@ -106,10 +105,10 @@ def load_devices(process: QemuProcess) -> None:
     Raises:
         HostError: QEMU could not.
     """
-    trouble = process.ask("human-monitor-command", **{"command-line": f"loadvm {SNAPSHOT_TAG}"})
+    trouble = process.tell(f"loadvm {SNAPSHOT_TAG}").strip()
     if trouble:
-        said = str(trouble).strip()
-        raise HostError(f"qemu could not load its devices: {said}", evidence=process.error_text())
+        said = f"qemu could not load its devices: {trouble}"
+        raise HostError(said, evidence=process.error_text())
 
 
 def leave_memory_out(process: QemuProcess) -> None:

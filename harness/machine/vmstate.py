@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What QEMU has saved of a machine's devices, read so that it can be loaded without forgetting.
+"""What QEMU has saved of a machine's devices, read so that it can be loaded again at little cost.
 
 A load makes TCG forget all the code that it has translated, since the section `cpu_common` says
 that memory may have changed behind its back; the guest then spends most of its time in
 translation. Who gives each changed page its old bytes back, and knows that no code was among them,
 may leave that section out: the processor's reset before a load has set the same two fields already.
-Where things are is not guessed: a stream ends with a description of itself.
-Source: QEMU 7.2, cpu.c cpu_common_post_load, migration/savevm.c vmstate_save and load_snapshot,
-hw/core/cpu-common.c cpu_common_reset; scripts/analyze-migration.py reads the same description.
+The section `ram` holds the firmware, which nobody can write to: who has loaded it once has it.
+Where things are is not guessed: a stream ends with a description of itself, which a load skips.
+Source: QEMU 7.2, cpu.c cpu_common_post_load, migration/savevm.c vmstate_save, load_snapshot and
+qemu_loadvm_state, hw/core/cpu-common.c cpu_common_reset, hw/i386/x86.c x86_bios_rom_init;
+scripts/analyze-migration.py reads the same description.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from typing import Any
 
 _MAGIC = b"QEVM"
 _DESCRIPTION = b'{"page_size"'
-_FULL, _FOOTER = 4, 0x7E
+_NO_DESCRIPTION = b"{}"
+_RAM = b"\x03ram"
+_START, _FULL, _FOOTER = 1, 4, 0x7E
 _LENGTH = struct.Struct(">I")
 _OFFSET = struct.Struct(">q")
 _NUMBERS = (1, 2, 4, 8)
@@ -55,7 +59,8 @@ class SavedDevices:
         start: where in the container the stream begins.
         ticks: what the time stamp counter held when the state was saved.
         whole: the stream as it was saved.
-        lean: the same without what makes TCG forget, None where that section has to be loaded.
+        lean: the same for a machine that has loaded the whole before, without what makes TCG
+            forget; None where that section has to be loaded.
     """
 
     start: int
@@ -82,14 +87,11 @@ def read_saved_devices(container: bytes) -> SavedDevices | None:
         offset_at = cpu.field("env.tsc_offset")
         (ticks,) = _OFFSET.unpack_from(whole, timer.field("cpu_ticks_offset"))
         (offset,) = _OFFSET.unpack_from(whole, offset_at)
+        stream = Stream(whole, offset_at)
+        lean = _make_lean(stream, devices, common, length)
     except (ValueError, LookupError, TypeError):
         return None
-    return SavedDevices(
-        start,
-        ticks + offset,
-        Stream(whole, offset_at),
-        _without(common, whole, offset_at),
-    )
+    return SavedDevices(start, ticks + offset, stream, lean)
 
 
 def read_saved_processor(container: bytes) -> dict[str, int]:
@@ -117,17 +119,35 @@ def read_saved_processor(container: bytes) -> dict[str, int]:
     }
 
 
-def _without(common: _Section, whole: bytes, offset_at: int) -> Stream | None:
-    """Leave a section out, unless an interrupt was on its way.
+def _make_lean(
+    whole: Stream, devices: list[dict[str, Any]], common: _Section, text_bytes: int
+) -> Stream | None:
+    """Leave out what need not be loaded again, unless an interrupt was on its way.
 
     A processor that was halted goes on as if one had come: the kernel's idle loop looks around.
     """
-    at = common.field("interrupt_request")
-    if any(whole[at : common.end]):
+    content = whole.content
+    if any(content[common.field("interrupt_request") : common.end]):
         return None
-    size = common.footer_end - common.start
-    content = whole[: common.start] + whole[common.footer_end :] + bytes(size)
-    return Stream(content, offset_at - (size if offset_at > common.start else 0))
+    ram, first = _find_ram(content), _find(content, devices, devices[0]["name"]).start
+    cuts = ((ram, first), (common.start, common.footer_end))
+    described = len(content) - text_bytes - _LENGTH.size
+    kept = (content[:ram], content[first : common.start], content[common.footer_end : described])
+    gone = sum(end - start for start, end in cuts if start < whole.tsc_offset_at)
+    closing = _LENGTH.pack(len(_NO_DESCRIPTION)) + _NO_DESCRIPTION
+    return Stream(b"".join(kept) + closing, whole.tsc_offset_at - gone)
+
+
+def _find_ram(stream: bytes) -> int:
+    """Return where the memory's first section starts; the devices' follow its last one.
+
+    Raises:
+        LookupError: there is none.
+    """
+    start = stream.find(_RAM) - 1 - _LENGTH.size
+    if start < 0 or stream[start] != _START:
+        raise LookupError("ram")
+    return start
 
 
 @dataclass(frozen=True)

@@ -139,8 +139,7 @@ def open_door(machine: Machine, door: Path) -> None:
     Raises:
         HostError: QEMU did not.
     """
-    command = f"gdbserver unix:{door},server=on,wait=off"
-    said = machine.process.ask("human-monitor-command", **{"command-line": command})
+    said = machine.process.tell(f"gdbserver unix:{door},server=on,wait=off")
     if not door.exists():
         raise HostError(f"qemu does not wait for a debugger: {said}")
 
