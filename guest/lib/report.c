@@ -4,6 +4,40 @@
 #include "report.h"
 
 #define MOST_BYTES 4096
+#define KEPT_BYTES 16000 /* as much as the agent passes on at once */
+
+static char kept[KEPT_BYTES];
+static uptr kept_bytes;
+static int is_keeping;
+
+static void write_kept(void)
+{
+	write_all(1, kept, kept_bytes);
+	kept_bytes = 0;
+}
+
+void keep_reports(void)
+{
+	is_keeping = 1;
+}
+
+void write_reports(void)
+{
+	write_kept();
+	is_keeping = 0;
+}
+
+static void put(const char *line, uptr bytes)
+{
+	if (!is_keeping) {
+		write_all(1, line, bytes);
+		return;
+	}
+	if (bytes > sizeof(kept) - kept_bytes)
+		write_kept();
+	memcpy(kept + kept_bytes, line, bytes);
+	kept_bytes += bytes;
+}
 
 static char hexadecimal(u32 four)
 {
@@ -27,7 +61,7 @@ void report(const char *name, u64 value)
 	line[length] = ' ';
 	put_hexadecimal(line + length + 1, value);
 	line[length + 17] = '\n';
-	write_all(1, line, length + 18);
+	put(line, length + 18);
 }
 
 void report_memory(const char *name, const void *from, uptr bytes)
@@ -45,7 +79,7 @@ void report_memory(const char *name, const void *from, uptr bytes)
 		*to++ = hexadecimal(*at >> 4);
 	}
 	*to++ = '\n';
-	write_all(1, line, (uptr)(to - line));
+	put(line, (uptr)(to - line));
 }
 
 u64 argument(const uptr *stack, u32 place)

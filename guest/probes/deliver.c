@@ -134,6 +134,7 @@ static void report_all(u32 number)
 	uptr landing = landing_of((u32)arguments[ENTRY]);
 	uptr alternate_at = (uptr)alternate;
 
+	keep_reports();
 	report_numbered(number, "arrived", (const void *)&arrived, sizeof(arrived));
 	for (u32 i = 0; i < arrived; i++)
 		report_arrival(number + i, &arrivals[i]);
@@ -151,6 +152,7 @@ static void report_all(u32 number)
 	report_numbered(number, "handler_after", &handler_after, sizeof(handler_after));
 	report_numbered(number, "alternate", &alternate_at, sizeof(alternate_at));
 	report_numbered(number, "seen_ss", &seen_ss, sizeof(seen_ss));
+	write_reports();
 }
 
 static void lead_back(struct arrival *a)

@@ -195,6 +195,7 @@ static void report_call(u32 number, u32 entry)
 {
 	uptr landing = landing_of(entry);
 
+	keep_reports();
 	report_numbered(number, "before", before, sizeof(before));
 	report_numbered(number, "after", after, sizeof(after));
 	report_numbered(number, "arrived", (const void *)&arrived, sizeof(arrived));
@@ -205,6 +206,7 @@ static void report_call(u32 number, u32 entry)
 	report_numbered(number, "block", (const void *)BLOCK, SHOWN_BYTES);
 	for (u32 i = 0; i < arrived && i < 1; i++)
 		report_frame(number, arrivals);
+	write_reports();
 }
 
 /* Returns where the next call begins. */

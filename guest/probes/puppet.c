@@ -52,10 +52,12 @@ _Noreturn void c_main(const uptr *stack)
 	if (pid == 0)
 		dance();
 	sys4(NR_wait4, pid, NULL, WUNTRACED, NULL);
+	keep_reports();
 	report("pid", (u64)pid);
 	report("stage", (uptr)stage);
 	report("before", (uptr)before);
 	report("after", (uptr)after);
 	ENTRY_PATHS(ENTRY_REPORT)
+	write_reports();
 	die(0);
 }
