@@ -102,13 +102,7 @@ def test_qemu_dies_with_whoever_started_it(how: signal.Signals, tmp_path: Path) 
 def test_control_c_ends_everything(moment: str) -> None:
     arguments = ["-c", PROGRAM, "call", "--accel", "tcg", "--timeout", "60", "pause"]
     environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
-    terminal = pexpect.spawn(
-        sys.executable,
-        arguments,
-        env=environment,
-        encoding="utf-8",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    terminal = pexpect.spawn(sys.executable, arguments, env=environment, encoding="utf-8")
     before = termios.tcgetattr(terminal.child_fd)
     (emulator,) = eventually(lambda: emulators_of(terminal.pid))
     if moment == "in a call":
@@ -131,7 +125,6 @@ def interrupt(event, arguments):
     if event == "import" and arguments[0] == "harness.agent.guest":
         os.kill(os.getpid(), signal.SIGINT)
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.addaudithook(interrupt)
 main()
 """

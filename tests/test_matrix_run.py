@@ -153,11 +153,6 @@ def guests_of(pid: int) -> list[int]:
     return [p for p in descendants(pid) if "qemu" in name_of(p)]
 
 
-def hear_interruptions() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize(
     ("signals", "status"),
     [
@@ -180,7 +175,6 @@ def test_however_it_is_ended_nothing_is_left(
         env=os.environ | {"PYTHONPATH": str(CHECKOUT), "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=hear_interruptions,  # noqa: PLW1509 - no thread of ours runs
     ) as run:
         eventually(lambda: len(guests_of(run.pid)) >= 2, 120)
         eventually((folder / "results.jsonl").exists, 120)

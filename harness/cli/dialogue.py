@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.arch import ABIS
 from harness.cli.answer import show_bytes, show_identity
 from harness.cli.answered import show_answer
-from harness.entry import INT80, SYSCALL, find_entry_path
+from harness.entry import find_entry_path, native_entry
 from harness.errors import DeclarationError, GuestError, TrapgateError
 from harness.repro.files import list_folder, read_here
 from harness.repro.session import Session
@@ -146,9 +146,7 @@ class Dialogue:
     def _abi(self, words: Words) -> Said:
         if words and words[0] not in ABIS:
             raise DeclarationError(f"unknown abi {words[0]!r}", hint=nearest(words[0], ABIS))
-        return self._entry(
-            [str(INT80 if ABIS[words[0]] is INT80.abi else SYSCALL)] if words else []
-        )
+        return self._entry([str(native_entry(ABIS[words[0]]))] if words else [])
 
     def _hex(self, words: Words) -> Said:
         statement = self._session.read(" ".join(["peek", *words]))
