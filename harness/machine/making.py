@@ -27,6 +27,9 @@ Maker = Callable[[Path, Path], Note]
 """Boots a machine with its memory in the first file, saves its devices to the second, and returns
 what is to be remembered of the guest."""
 
+_LOCK_DIGITS = 2
+"""Of a key: lock files stay, so that there must not be one for every state that ever was."""
+
 
 def make_state(key: str, make: Maker, size_bytes: int, say: Callable[[str], None]) -> BootState:
     """Make a state and keep it, unless another process has done so meanwhile.
@@ -43,7 +46,7 @@ def make_state(key: str, make: Maker, size_bytes: int, say: Callable[[str], None
         GuestError: the kernel did not boot.
     """
     states_dir().mkdir(parents=True, exist_ok=True)
-    with FileLock(states_dir() / f"{key}.lock"):
+    with FileLock(states_dir() / f"{key[:_LOCK_DIGITS]}.lock"):
         found = find_state(key, say)
         if found:
             return found
