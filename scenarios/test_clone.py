@@ -12,7 +12,7 @@ from errno import EFAULT, EINVAL, EPERM
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.ptrace import Option, Request, Status
+from harness.agent.ptrace import TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
 from harness.arch import ARCH_I386, I386
 from harness.landscape import HOLE
@@ -20,7 +20,9 @@ from harness.landscape import HOLE
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
 SIGCHLD, SIGTRAP, EVENT_FORK = 17, 5, 1
-CLONE_SETTLS = 0x8_0000
+CLONE_VM, CLONE_SETTLS = 0x100, 0x8_0000
+CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x20_0000, 0x100_0000
+SS_DISABLE = 2
 NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
 GET_FS = 0x1003
 BASE = 0x1234_5000
@@ -28,9 +30,13 @@ LIMIT, USABLE_PAGES, EMPTY = 0xFFFFF, 0x51, 0x28
 
 
 @contextlib.contextmanager
-def cloned(puppet, entry, flags, stack=0, tls=0):
-    """Have a process clone itself; give the child, which has not run yet, and end it after."""
-    tail = (tls, 0) if entry.table is I386 else (0, tls)
+def cloned(puppet, entry, flags, stack=0, wanted=0):
+    """Have a process clone itself; give the child, which has not run yet, and end it after.
+
+    What `flags` want besides is `wanted`: thread-local storage, or the place of the child's number.
+    """
+    fourth = (entry.table is I386) is bool(flags & CLONE_SETTLS)
+    tail = (wanted, 0) if fourth else (0, wanted)
     puppet.prepare(entry, "clone", flags | SIGCHLD, stack, 0, *tail)
     assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
     child = puppet.follow(puppet.event_message())
@@ -63,6 +69,34 @@ def test_a_child_without_a_stack_of_its_own_starts_on_its_parents(puppet, entry)
         assert child.registers()["sp"] == puppet.registers()["sp"]
 
 
+def test_its_number_is_put_where_it_was_asked_for_and_taken_away_at_its_end(puppet, entry):
+    """Whoever joins a thread waits for that."""
+    stage = puppet.strings.stage
+    at, flags = stage + 0x1800, CLONE_VM | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID
+    puppet.write(at, b"\xff" * 8)
+    with cloned(puppet, entry, flags, stage + 0x9000, at) as child:
+        assert child.resume() == TRAP_STOP
+        assert child.read(at, 8) == child.pid.to_bytes(4, "little") + b"\xff" * 4
+        child.prepare(entry, "exit", 0)
+        assert child.resume() == Status.exited(0)
+        assert puppet.read(at, 8) == bytes(4) + b"\xff" * 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "kept"), [(0, True), (CLONE_VM, False)], ids=["copied", "shared"]
+)
+def test_a_child_keeps_the_alternate_stack_unless_memory_is_shared(puppet, entry, flags, kept):
+    abi, at = entry.table, puppet.strings.stage + 0x1800
+    own = abi.words(at + 0x3000, 0, 0x4000)
+    puppet.write(at, own)
+    assert puppet.call(entry, "sigaltstack", at, 0) == 0
+    with cloned(puppet, entry, flags, puppet.strings.stage + 0x9000) as child:
+        assert child.resume() == TRAP_STOP
+        assert child.call(entry, "sigaltstack", 0, at) == 0
+        expected = own if kept else abi.words(0, SS_DISABLE, 0)
+        assert child.read(at, len(own)).hex() == expected.hex()
+
+
 def entry_of(base, limit, flags):
     return {"base": hex(base), "limit": hex(limit), "flags": hex(flags)}
 
@@ -80,7 +114,7 @@ def test_a_thread_local_entry_is_the_childs_alone(guest, puppet, entry):
     number = 6 if guest.identity.arch is ARCH_I386 else 12
     at = puppet.strings.stage + 0x1000
     puppet.write(at, struct.pack("<IIII", number, BASE, LIMIT, USABLE_PAGES))
-    with cloned(puppet, entry, CLONE_SETTLS, tls=at) as child:
+    with cloned(puppet, entry, CLONE_SETTLS, wanted=at) as child:
         child.resume()
         puppet.resume()
         assert thread_local(child, entry, number) == entry_of(BASE, LIMIT, USABLE_PAGES), "child"
@@ -109,7 +143,7 @@ def test_there_is_no_child_with_a_descriptor_that_makes_no_sense(guest, entry):
 
 @pytest.mark.entries("syscall")
 def test_a_base_of_fs_is_the_childs_alone(puppet, entry):
-    with cloned(puppet, entry, CLONE_SETTLS, tls=BASE) as child:
+    with cloned(puppet, entry, CLONE_SETTLS, wanted=BASE) as child:
         bases = {"child": child.registers(), "parent": puppet.registers()}
         assert {who: one["fs_base"] for who, one in bases.items()} == {"child": BASE, "parent": 0}
         child.resume()

@@ -100,6 +100,22 @@ def test_poll_answers_for_each_descriptor(guest, entry, pipe):
     assert guest.call(entry, "poll", SCRATCH, 2, 0).value == 2
 
 
+ON_THE_STACK, IN_A_PAGE = 30, 510
+"""How many descriptors poll takes at a time: first, and then. Source: fs/select.c N_STACK_PPS,
+POLLFD_PER_PAGE (6.1); a 32-bit kernel has room for one more each time."""
+
+
+def test_poll_answers_for_each_of_very_many_descriptors(guest, entry, pipe):
+    last = ON_THE_STACK + IN_A_PAGE
+    asked = [-1] * (last + 9)
+    for place in (0, ON_THE_STACK - 1, ON_THE_STACK, ON_THE_STACK + 5, last - 1, last, last + 8):
+        asked[place] = pipe[1]
+    guest.write(entry.abi, SCRATCH, b"".join(struct.pack("<ihH", fd, 5, 0xA5A5) for fd in asked))
+    assert guest.call(entry, "poll", SCRATCH, len(asked), 0).value == 7
+    seen = struct.iter_unpack("<ihH", guest.read(entry.abi, SCRATCH, 8 * len(asked)))
+    assert [answer for _, _, answer in seen] == [WRITABLE * (fd >= 0) for fd in asked]
+
+
 PLACES = (31, 32, 63, 64, 70)
 
 

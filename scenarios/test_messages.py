@@ -117,6 +117,22 @@ def test_several_control_messages_are_each_found(guest, entry, pair):
     assert flags == 0
 
 
+@pytest.mark.parametrize(("option", "second"), [(29, 10**6), (35, 10**9)], ids=["us", "ns"])
+def test_the_time_of_arrival_is_told_in_two_words(guest, entry, pair, option, second):
+    calls = ("setsockopt", pair[1], SOL_SOCKET, option, b"\1\0\0\0", 4)
+    assert guest.call(entry, *calls).value == 0
+    assert send(guest, entry, pair[0], b"").value == 8
+    now = guest.call(entry, "gettimeofday", Buffer(16), 0).memory[0]
+    size = entry.table.word_bytes
+    seen, flags = receive(guest, entry, pair[1], 128)
+    told = control(entry, option, seen[size + 8 :][: 2 * size])
+    assert (seen[: len(told)], flags) == (told, 0)
+    assert len(seen) == len(aligned(entry, told))
+    seconds, part = (int.from_bytes(told[at:][:size], "little") for at in (size + 8, 2 * size + 8))
+    assert 0 <= int.from_bytes(now[:size], "little") - seconds <= 5
+    assert part < second
+
+
 def test_a_control_message_of_no_possible_length_is_einval(guest, entry, pair):
     good = control(entry, RIGHTS, struct.pack("<I", 0))
     least = entry.table.word_bytes + 8

@@ -215,6 +215,18 @@ def test_syscall_info_tells_of_a_call_that_a_filter_asks_about(asked, entry):
     ]
 
 
+@pytest.mark.entries(*PLAIN)
+def test_a_call_that_the_tracer_makes_of_it_is_asked_about_again(guest, asked, entry):
+    code = on(guest, entry, "geteuid", Action.ERRNO + 78)
+    assert asked.resume() == TRAP_STOP
+    assert asked.install_filter(entry, code) == 0
+    asked.prepare(entry, "getppid")
+    assert asked.resume() == Status.stopped(SIGTRAP, EVENT_SECCOMP)
+    asked.set_registers(orig_ax=asked.number(entry, "geteuid"))
+    assert asked.resume() == TRAP_STOP
+    assert entry.abi.signed(asked.after()["ax"]) == -78, "the call that it became is denied"
+
+
 def test_a_tracer_comes_before_the_filter(guest, puppet, entry):
     assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.ERRNO + 77)) == 0
     seen = {}

@@ -7,6 +7,7 @@ Source: kernel/ptrace.c ptrace_attach, ptrace_check_attach, ptrace_request, ptra
 arch/x86/kernel/ptrace.c arch_ptrace; fs/exec.c (6.1); man 2 ptrace.
 """
 
+import struct
 from errno import EFAULT, EINVAL, EIO, EPERM, ESRCH
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTRAP, SIGUSR1, SIGUSR2
 
@@ -22,6 +23,9 @@ pytestmark = pytest.mark.entries("syscall", "int80")
 
 KERNEL_THREAD = 2
 EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 4, 6, 128
+SIGRTMIN, SI_USER, SI_QUEUE = 34, 0, -1
+INFO_UNION = {32: 12, 64: 16}
+"""Where siginfo has its sender, by the bits of its ABI."""
 
 
 @pytest.fixture
@@ -172,6 +176,51 @@ def test_a_signal_stops_the_traced_process_and_may_be_replaced_or_dropped(puppet
     puppet.signal(SIGUSR1)
     assert puppet.resume() == Status.stopped(SIGUSR1)
     assert puppet.resume(by_signal=SIGUSR2) == Status(SIGUSR2)
+
+
+def queue(guest, entry, puppet, number, value):
+    """Queue a signal with a value by `entry`."""
+    sender = struct.pack("<iI", 5, 6) + entry.table.words(value)
+    info = struct.pack("<iii", number, 0, SI_QUEUE).ljust(INFO_UNION[entry.table.bits], b"\0")
+    said = guest.call(
+        entry, "rt_sigqueueinfo", puppet.pid, number, (info + sender).ljust(128, b"\0")
+    )
+    assert said.value == 0
+
+
+def test_a_signal_that_replaces_another_comes_from_the_tracer(guest, entry, puppet):
+    """The other brought a value of its own, from a sender of its own."""
+    mask = (1 << SIGUSR2 - 1).to_bytes(8, "little")
+    assert puppet.ptrace(Request.SETSIGMASK, 8, mask).value == 0
+    wanted, none, info = (puppet.strings.stage + 0x1000 + 0x100 * n for n in range(3))
+    puppet.write(wanted, mask)
+    puppet.write(none, bytes(16))
+    puppet.prepare(puppet.own_entry, "rt_sigtimedwait", wanted, info, none, 8)
+    queue(guest, entry, puppet, SIGUSR1, 0x1234)
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    assert puppet.resume(by_signal=SIGUSR2) == TRAP_STOP
+    assert puppet.after()["ax"] == SIGUSR2
+    union = INFO_UNION[puppet.abi.bits]
+    told = puppet.read(info, 128)
+    assert struct.unpack_from("<iii", told) == (SIGUSR2, 0, SI_USER)
+    tracer = guest.call(entry, "getpid").value
+    assert struct.unpack_from("<iIQ", told, union) == (tracer, 0, 0)
+
+
+def test_signals_that_wait_are_shown_from_any_place_on(guest, entry, puppet):
+    waiting, size = (0x1111, 0x2222, 0x3333), 128
+    mask = (1 << SIGRTMIN - 1).to_bytes(8, "little")
+    assert puppet.ptrace(Request.SETSIGMASK, 8, mask).value == 0
+    for value in waiting:
+        queue(guest, entry, puppet, SIGRTMIN, value)
+    for first, count, shared in ((0, 9, 1), (1, 9, 1), (0, 2, 1), (3, 1, 1), (0, 9, 0)):
+        asked = struct.pack("<QIi", first, shared, count)
+        said = puppet.ptrace(Request.PEEKSIGINFO, asked, Buffer(4 * size))
+        values = waiting[first:][:count] if shared else ()
+        assert said.value == len(values)
+        places = range(INFO_UNION[entry.table.bits] + 8, 4 * size, size)
+        seen = [struct.unpack_from("<I", said.memory[0], place)[0] for place in places]
+        assert seen == [*values, *[0xA5A5_A5A5] * (4 - len(values))], (first, count)
 
 
 def test_a_stop_of_the_whole_group_and_its_continuation(puppet):

@@ -5,6 +5,7 @@ Source: arch/x86/kernel/signal.c handle_signal, get_sigframe; arch/x86/include/a
 FIX_EFLAGS; kernel/signal.c signal_setup_done, force_sig_info_to_task (6.1).
 """
 
+import struct
 from dataclasses import dataclass
 from errno import EINTR
 from signal import SIGSEGV, SIGTRAP, SIGUSR1, SIGUSR2
@@ -16,6 +17,7 @@ from harness.agent.ptrace import CALL_STOP, DEBUG_REGISTERS, TRAP_STOP, Request,
 from harness.agent.puppet import INT3, load_word, start_puppet
 from harness.agent.signals import (
     FRAME_BYTES,
+    SA_NODEFER,
     SA_ONSTACK,
     SA_RESTORER,
     SA_SIGINFO,
@@ -157,6 +159,32 @@ def test_a_handler_has_its_own_segments_whatever_was_interrupted(puppet):
         seen[kind] = [{name: found[name] for name in others} for found in (within, behind)]
         puppet.go_home()
     assert seen == {kind: [own, others] for kind in seen}
+
+
+FLAT = struct.pack("<IIII", 0xFFFF_FFFF, 0, 0xFFFFF, 0x51)
+"""A thread-local entry of the kernel's choice for all of memory."""
+
+
+@pytest.mark.abis("i386")
+def test_a_restorer_without_its_flag_is_a_stack_for_whoever_has_another_stack_segment(puppet):
+    """It is the alternate one, too: get_sigframe of newer kernels refuses any other (6.12)."""
+    entry, stage = puppet.own_entry, puppet.strings.stage
+    at, start, end = stage + FIELDS, stage + ALTERNATE, stage + ALTERNATE + ALTERNATE_BYTES
+    puppet.write(at, FLAT + entry.table.words(start, 0, ALTERNATE_BYTES))
+    assert puppet.call(entry, "set_thread_area", at) == 0
+    assert puppet.call(entry, "sigaltstack", at + len(FLAT), 0) == 0
+    other = 8 * int.from_bytes(puppet.read(at, 4), "little") + 3
+    seen = {}
+    for kind, flags in frame_kinds(puppet.abi).items():
+        fields = {"handler": set_handler(puppet, SIGUSR1), "restorer": end}
+        wanted = flags & ~SA_RESTORER | SA_NODEFER
+        puppet.write(at, ACTION["i386"].encode(**fields, flags=wanted))
+        assert puppet.call(entry, "rt_sigaction", SIGUSR1, at, 0, 8) == 0
+        for ss in (other, puppet.home["ss"]):
+            puppet.send_to(NOP + INT3, ss=ss)
+            seen[kind, ss == other] = start < step_into(puppet, SIGUSR1).stack < end
+            puppet.go_home()
+    assert seen == {(kind, is_other): is_other for kind, is_other in seen}
 
 
 ERESTARTNOINTR = 513

@@ -6,7 +6,7 @@ usercopy_32.c (6.1). Which copy is used is the processor's: an AMD one takes ano
 has SMAP.
 """
 
-from errno import EFAULT
+from errno import E2BIG, EFAULT
 
 import pytest
 
@@ -149,3 +149,26 @@ def test_a_single_byte_is_neither_got_nor_put_by_a_bad_pointer(guest, entry, ope
         Row(("pwrite64", port, b"\0", 1, POST_PORT, 0)),
     )
     assert find_trusted(guest, entry, rows) == {}
+
+
+KNOWN = 24
+"""The size of openat2's structure. Source: include/uapi/linux/openat2.h OPEN_HOW_SIZE_VER0."""
+
+
+@pytest.mark.needs(since="5.6")
+@pytest.mark.entries("int80", "syscall", "int80_64")
+def test_what_a_structure_has_more_is_zero_and_nothing_behind_it_counts(guest, entry):
+    sizes = [(KNOWN + more, start) for more in range(1, 17) for start in range(8)]
+    for last, expected in ((b"\0", None), (b"\xff", E2BIG)):
+        calls = [
+            (
+                "openat2",
+                -100,
+                b"/\0",
+                At(SCRATCH + start, bytes(size - 1) + last + b"\xff" * 8),
+                size,
+            )
+            for size, start in sizes
+        ]
+        said = [one.errno for one in guest.series(entry, calls)]
+        assert dict(zip(sizes, said, strict=True)) == dict.fromkeys(sizes, expected)

@@ -5,11 +5,13 @@ Source: kernel/entry/syscall_user_dispatch.c (6.1); Documentation/admin-guide/
 syscall-user-dispatch.rst.
 """
 
+import struct
 from errno import EFAULT, EINVAL
 from signal import SIGSEGV, SIGSYS
 
 import pytest
 
+from harness.agent.arguments import Buffer
 from harness.agent.filters import AUDIT_ARCH
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
@@ -158,6 +160,25 @@ def test_a_blocked_call_is_not_seen_by_a_tracer(puppet, entry):
 
 
 @pytest.mark.entries(*PLAIN)
+@pytest.mark.needs(since="6.4")
+@pytest.mark.entries(*OWN)
+def test_a_tracer_is_told_of_it_and_sets_it(puppet, entry):
+    selector = selector_of(puppet)
+    puppet.write(selector, ALLOW)
+    assert dispatch(puppet, entry, ON, 0x1000, 0x234, selector) == 0
+    get, put = Request.GET_SYSCALL_USER_DISPATCH_CONFIG, Request.SET_SYSCALL_USER_DISPATCH_CONFIG
+    said = puppet.ptrace(get, 32, Buffer(40))
+    expected = struct.pack("<QQQQ", ON, selector, 0x1000, 0x234) + b"\xa5" * 8
+    assert (said.value, said.memory[0].hex()) == (0, expected.hex())
+    puppet.write(selector, BLOCK)
+    assert puppet.ptrace(put, 32, struct.pack("<QQQQ", OFF, 0, 0, 0)).value == 0
+    assert puppet.call(entry, "getppid") == 1
+    assert puppet.ptrace(put, 32, struct.pack("<QQQQ", ON, selector, 0, 0)).value == 0
+    puppet.prepare(entry, "getppid")
+    assert puppet.resume() == Status.stopped(SIGSYS)
+    assert [puppet.ptrace(one, 24, Buffer(40)).errno for one in (get, put)] == [EINVAL] * 2
+
+
 def test_a_child_does_not_inherit_it(guest, entry):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as puppet:
