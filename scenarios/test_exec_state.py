@@ -26,6 +26,8 @@ SEGMENTS = {
 """By the kernel's architecture and the program's ABI. Source: asm/segment.h (6.1)."""
 VECTORS = {"fcw": 0x37F, "ftw": 0, "mxcsr": 0x1F80, "x87 bytes": 0, "xmm bytes": 0}
 
+SS_DISABLE = 2
+
 
 def stack_of(abi):
     return abi.registers[7]
@@ -51,6 +53,9 @@ def test_nothing_of_the_old_program_comes_through_an_exec(guest, abi, before):
     seen = guest.probe(ABIS[before], "after_exec", 0, abi.bits)
     bases = {"fs base": 0, "gs base": 0} if abi.name == "x86_64" else {}
     assert seen.pop(stack_of(abi)) % 16 == 0
+    signals = {"alternate stack": 0, "alternate stack's flags": SS_DISABLE, "handler": 0}
+    assert {name: seen.pop(name) for name in signals} == signals
+    assert seen.pop("ignored") == 1, "an action that is no handler stays"
     assert seen == {**expected(guest, abi), **VECTORS, **bases, "no descriptor free": 0}
 
 

@@ -113,7 +113,8 @@ def test_poll_answers_for_each_of_very_many_descriptors(guest, entry, pipe):
     guest.write(entry.abi, SCRATCH, b"".join(struct.pack("<ihH", fd, 5, 0xA5A5) for fd in asked))
     assert guest.call(entry, "poll", SCRATCH, len(asked), 0).value == 7
     seen = struct.iter_unpack("<ihH", guest.read(entry.abi, SCRATCH, 8 * len(asked)))
-    assert [answer for _, _, answer in seen] == [WRITABLE * (fd >= 0) for fd in asked]
+    answered = {place: answer for place, (_, _, answer) in enumerate(seen) if answer}
+    assert answered == {place: WRITABLE for place, fd in enumerate(asked) if fd >= 0}
 
 
 PLACES = (31, 32, 63, 64, 70)

@@ -280,6 +280,18 @@ def test_x87_and_sse_state_can_be_changed_in_the_frame(guest, entry):
         assert int.from_bytes(fpu[XMM0 : XMM0 + 4], "little") == 0x7E57_C0DE, kind
 
 
+@pytest.mark.needs(arch="i386")
+@pytest.mark.entries("int80")
+def test_bits_of_mxcsr_that_are_none_are_cleared_where_there_are_registers_only(guest, entry):
+    """With XSAVE they are refused: arch/x86/kernel/fpu/signal.c __fpu_restore_sig (6.1)."""
+    for kind, one in in_each_frame(guest, entry, Change(112 + MXCSR, 0xFFFF_7F80, 4)).items():
+        if one.report["has_avx"]:
+            assert one.fault == (SIGSEGV, SI_KERNEL), kind
+        else:
+            seen = one.memory("fpu_after", 512)[MXCSR:][:4]
+            assert (one.returned, seen.hex()) == (True, "807f0000"), kind
+
+
 @pytest.mark.entries("int80")
 def test_x87_state_is_taken_from_its_older_form(guest, entry):
     """The frame has it twice: arch/x86/kernel/fpu/signal.c __fpu_restore_sig (6.1)."""

@@ -204,7 +204,7 @@ def test_a_signal_that_replaces_another_comes_from_the_tracer(guest, entry, pupp
     told = puppet.read(info, 128)
     assert struct.unpack_from("<iii", told) == (SIGUSR2, 0, SI_USER)
     tracer = guest.call(entry, "getpid").value
-    assert struct.unpack_from("<iIQ", told, union) == (tracer, 0, 0)
+    assert struct.unpack_from("<iIQ", told, union) == (tracer, 0, 0), "who has sent it"
 
 
 def test_signals_that_wait_are_shown_from_any_place_on(guest, entry, puppet):

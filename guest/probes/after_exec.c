@@ -6,12 +6,13 @@
  * Takes:  1 when it is what has been executed; else 0, and the bits of the ABI to become.
  * Asks:   what is in each register at the new program's first instruction? has anything of the old
  *         one come through: a flag, a segment, a base, a vector register, a rounding mode, a
- *         descriptor of the thread's own?
+ *         descriptor of the thread's own, an alternate stack, a handler?
  * Known:  nothing.
  * Source: arch/x86/include/asm/elf.h ELF_PLAT_INIT; arch/x86/kernel/process.c flush_thread,
- *         process_{32,64}.c start_thread (6.1);
+ *         process_{32,64}.c start_thread; fs/exec.c begin_new_exec (6.1);
  *         tools/testing/selftests/x86/check_initial_reg_state.c (6.1)
  */
+#include "catch.h"
 #include "enter.h"
 #include "numbers.h"
 #include "report.h"
@@ -20,6 +21,9 @@
 #define FLAGS 0x244ed7 /* ID, AC, NT, DF and what arithmetic sets */
 #define NR_set_thread_area_i386 243
 #define OWN_DESCRIPTORS 3
+#define ALTERNATE_BYTES 65536
+#define IGNORE 1
+#define NEITHER 2
 
 #ifdef __x86_64__
 #define ENTRY ENTRY_SYSCALL
@@ -87,6 +91,16 @@ static void fill_segments(void)
 #endif
 }
 
+static void set_signals(void)
+{
+	const struct stack alternate = { (uptr)vector, 0, ALTERNATE_BYTES };
+	const struct action handled = { (uptr)set_signals, 0, 0, 0 }, ignored = { IGNORE, 0, 0, 0 };
+
+	sys2(NR_sigaltstack, &alternate, NULL);
+	sys4(NR_rt_sigaction, SIGUSR1, &handled, NULL, 8);
+	sys4(NR_rt_sigaction, SIGUSR2, &ignored, NULL, 8);
+}
+
 _Noreturn static void become(char *path, u64 bits)
 {
 	const char *const arguments[] = { path, "1", NULL };
@@ -98,6 +112,7 @@ _Noreturn static void become(char *path, u64 bits)
 	memcpy(end, abi, strlen(abi) + 1);
 	fill_vectors();
 	fill_segments();
+	set_signals();
 	load_call(ENTRY, NR_execve, (long)path, (long)arguments, (long)(arguments + 2), 0, 0, 0);
 	before[REG_FLAGS] = FLAGS;
 	die((int)-go_through(ENTRY));
@@ -116,6 +131,20 @@ static void report_vectors(void)
 	report("mxcsr", *(u32 *)(void *)(vector + MXCSR));
 	report("x87 bytes", x87);
 	report("xmm bytes", xmm);
+}
+
+static void report_signals(void)
+{
+	struct stack alternate = { 1, 1, 1 };
+	struct action handled = { NEITHER, 0, 0, 0 }, ignored = handled;
+
+	sys2(NR_sigaltstack, NULL, &alternate);
+	sys4(NR_rt_sigaction, SIGUSR1, NULL, &handled, 8);
+	sys4(NR_rt_sigaction, SIGUSR2, NULL, &ignored, 8);
+	report("alternate stack", alternate.base);
+	report("alternate stack's flags", (u32)alternate.flags);
+	report("handler", handled.handler);
+	report("ignored", ignored.handler);
 }
 
 static void report_bases(void)
@@ -148,6 +177,7 @@ _Noreturn void c_main(const uptr *stack)
 	report("fs", first_registers[REG_FS]);
 	report("gs", first_registers[REG_GS]);
 	report_bases();
+	report_signals();
 	report_vectors();
 	report("no descriptor free", take_descriptor(&selector) != 0);
 	die(0);
