@@ -14,7 +14,7 @@ from harness.agent.pieces import CODE, ROOM, Piece, run_pieces
 from harness.arch import ARCH_I386
 from harness.landscape import HOLE
 
-pytestmark = pytest.mark.machine(cpu="EPYC,+umip")
+pytestmark = pytest.mark.machine(cpu="EPYC,+pku,+umip")
 
 TABLES = {"sgdt": ("0f0103", 0xFFFF_FFFF_FFFE_0000), "sidt": ("0f010b", 0xFFFF_FFFF_FFFF_0000)}
 MACHINE_STATUS = 0x8005_0033
@@ -39,6 +39,13 @@ def told(ran, abi):
     assert ran.frame is None, ran.frame
     words = (ran.after[name(abi, letters)] for letters in ("ax", "cx", "dx", "si"))
     return b"".join(word.to_bytes(8, "little")[:4] for word in words)
+
+
+@pytest.fixture(autouse=True)
+def _umip(guest):
+    """Skip where the instructions are not spared."""
+    if b" umip" not in guest.read_file("/proc/cpuinfo"):
+        pytest.skip("no UMIP on this processor, or not for this kernel")
 
 
 @pytest.mark.parametrize("instruction", TABLES)
