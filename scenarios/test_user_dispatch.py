@@ -159,7 +159,6 @@ def test_a_blocked_call_is_not_seen_by_a_tracer(puppet, entry):
     assert puppet.resume(Request.SYSCALL) == TRAP_STOP
 
 
-@pytest.mark.entries(*PLAIN)
 @pytest.mark.needs(since="6.4")
 @pytest.mark.entries(*OWN)
 def test_a_tracer_is_told_of_it_and_sets_it(puppet, entry):
@@ -179,6 +178,7 @@ def test_a_tracer_is_told_of_it_and_sets_it(puppet, entry):
     assert [puppet.ptrace(one, 24, Buffer(40)).errno for one in (get, put)] == [EINVAL] * 2
 
 
+@pytest.mark.entries(*PLAIN)
 def test_a_child_does_not_inherit_it(guest, entry):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as puppet:
