@@ -12,9 +12,9 @@ from signal import SIGSEGV, SIGUSR1
 
 import pytest
 
-from harness.agent.ptrace import TRAP_STOP, Status
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import INT3, start_puppet
-from harness.agent.signals import SA_RESTORER, SA_SIGINFO
+from harness.agent.signals import SA_NODEFER, SA_ONSTACK, SA_RESTORER, SA_SIGINFO
 from harness.arch import I386
 
 pytestmark = pytest.mark.machine(cpu="EPYC,+pku,+umip", arch="x86_64")
@@ -33,12 +33,18 @@ RDPKRU = bytes.fromhex("31c9 0f01ee")  # xor %ecx, %ecx; rdpkru
 WRPKRU, RETURN = bytes.fromhex("0f01ef"), b"\xc3"
 
 
-@pytest.fixture
-def puppet(guest, abi):
-    """Give a process of `abi` that is traced by one of the kernel's own, or skip."""
+@pytest.fixture(autouse=True)
+def _keys(guest):
+    """Skip where there are no keys."""
     if b" ospke" not in guest.read_file("/proc/cpuinfo"):
         pytest.skip("no protection keys on this processor, or not for this kernel")
-    with start_puppet(guest, abi) as puppet:
+
+
+@pytest.fixture
+def puppet(guest, abi):
+    """Give a process of `abi` that is traced by one of the kernel's own."""
+    options = Option.TRACEFORK | Option.TRACESYSGOOD
+    with start_puppet(guest, abi, options=options) as puppet:
         yield puppet
 
 
@@ -103,3 +109,59 @@ def test_a_handler_has_the_register_of_a_new_program_and_gives_back_the_old(pupp
         assert puppet.resume(by_signal=by_signal) == TRAP_STOP
         seen[when] = puppet.registers()["ax"]
     assert seen == {"at its start": AT_START, "in the handler": AT_START, "afterwards": OWN}
+
+
+def have_own_rights(puppet):
+    """Have it set its register, and go home."""
+    puppet.send_to(WRPKRU + INT3, ax=OWN, cx=0, dx=0)
+    assert puppet.resume() == TRAP_STOP
+    puppet.go_home()
+
+
+def test_a_child_has_its_parents_register(puppet):
+    """Source: arch/x86/kernel/process.c copy_thread (6.1)."""
+    have_own_rights(puppet)
+    puppet.prepare(puppet.own_entry, "fork")
+    puppet.resume()
+    child = puppet.follow(puppet.event_message())
+    assert child.wait().is_stop
+    child.send_to(RDPKRU + INT3)
+    assert child.resume() == TRAP_STOP
+    seen = child.registers()["ax"]
+    child.kill()
+    assert hex(seen) == hex(OWN)
+
+
+def test_a_new_program_has_nothing_of_the_old_ones_register(puppet):
+    """Source: arch/x86/kernel/process.c pkru_flush_thread (6.1)."""
+    have_own_rights(puppet)
+    puppet.write(puppet.strings.stage, f"/probes/puppet.{puppet.abi}".encode() + b"\0")
+    puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
+    assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP, CALL_STOP]
+    code = int.from_bytes((RDPKRU + INT3).ljust(8, INT3), "little")
+    assert puppet.ptrace(Request.POKETEXT, puppet.registers()["ip"], code).value == 0
+    assert puppet.resume() == TRAP_STOP
+    assert hex(puppet.registers()["ax"]) == hex(AT_START)
+
+
+LEAST_STACK_BYTES = 2048
+"""MINSIGSTKSZ, which is less than a frame with the state of a processor that has keys."""
+
+
+@pytest.mark.needs(since="6.2")
+def test_an_alternate_stack_that_is_less_than_a_frame_ends_the_process(puppet):
+    """Though there is memory below it. Source: arch/x86/kernel/signal.c get_sigframe (6.2)."""
+    stage, entry = puppet.strings.stage, puppet.own_entry
+    puppet.write(stage + 0x100, INT3)
+    flags = SA_RESTORER | SA_SIGINFO | SA_ONSTACK | SA_NODEFER
+    puppet.write(stage + 0x180, puppet.abi.words(stage + 0x100, flags, stage + 0x100, 0, 0))
+    seen = {}
+    for size in (2 * LEAST_STACK_BYTES, LEAST_STACK_BYTES):
+        puppet.write(stage + 0x200, puppet.abi.words(stage + 0x8000, 0, size))
+        assert puppet.call(entry, "sigaltstack", stage + 0x200, 0) == 0
+        assert puppet.call(entry, "rt_sigaction", SIGUSR1, stage + 0x180, 0, 8) == 0
+        puppet.signal(SIGUSR1)
+        assert puppet.resume() == Status.stopped(SIGUSR1)
+        seen[size] = puppet.resume(by_signal=SIGUSR1)
+        puppet.go_home()
+    assert seen == {4096: TRAP_STOP, LEAST_STACK_BYTES: Status.stopped(SIGSEGV)}

@@ -6,11 +6,14 @@ A processor with UMIP raises a general protection fault, and the kernel makes up
 Source: arch/x86/kernel/umip.c emulate_umip_insn, fixup_umip_exception (6.1).
 """
 
+import struct
 from signal import SIGSEGV
 
 import pytest
 
 from harness.agent.pieces import CODE, ROOM, Piece, run_pieces
+from harness.agent.ptrace import TRAP_STOP
+from harness.agent.puppet import INT3, start_puppet
 from harness.arch import ARCH_I386
 from harness.landscape import HOLE
 
@@ -20,6 +23,7 @@ TABLES = {"sgdt": ("0f0103", 0xFFFF_FFFF_FFFE_0000), "sidt": ("0f010b", 0xFFFF_F
 MACHINE_STATUS = 0x8005_0033
 """What cr0 is on every machine: paging, protection and the like."""
 KEPT, KEPT_BYTE = 0x5A5A_5A5A, b"\x5a"
+WRITE, DATA = 0x11, 0x51
 MAPERR, PAGE_FAULT, WRITING_AS_USER = 1, 14, 6
 
 
@@ -67,6 +71,18 @@ def test_status_task_and_local_table_are_the_same_for_all(guest, abi):
         low = (value & 0xFFFF).to_bytes(2, "little")
         assert told(ran["memory"], abi).hex() == low.ljust(16, KEPT_BYTE).hex(), instruction
         assert hex(ran["register"].after[name(abi, "bx")]) == hex(value), instruction
+
+
+def test_a_local_table_is_told_where_there_is_one(guest, abi):
+    """Source: GDT_ENTRY_LDT, arch/x86/include/asm/segment.h (6.1)."""
+    with start_puppet(guest, abi) as puppet:
+        at = puppet.strings.stage + 0x9000
+        puppet.write(at, struct.pack("<IIII", 0, 0, 0xFFFFF, DATA))
+        assert puppet.call(puppet.own_entry, "modify_ldt", WRITE, at, 16) == 0
+        puppet.send_to(bytes.fromhex("0f00c0") + INT3, ax=KEPT)  # sldt %eax
+        assert puppet.resume() == TRAP_STOP
+        table = 0x88 if guest.identity.arch is ARCH_I386 else 0x50
+        assert hex(puppet.registers()["ax"]) == hex(table)
 
 
 def test_an_answer_that_cannot_be_written_is_sigsegv_there(guest, abi):

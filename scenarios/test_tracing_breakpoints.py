@@ -21,6 +21,7 @@ NOP = b"\x90"
 SI_KERNEL, TRAP_TRACE, TRAP_HWBKPT = 0x80, 2, 4
 TRAP = 0x100
 STATUS, CONTROL = 6, 7
+STEPPED = 0x4000
 WRITE, READ_OR_WRITE = 1, 3
 LENGTH_CODES = {1: 0, 2: 1, 8: 2, 4: 3}
 WATCHED = 0x1000
@@ -86,6 +87,24 @@ def test_the_status_says_which_breakpoint_it_was(puppet):
     assert seen == [1, 2, 4, 8]
 
 
+def test_the_status_says_that_it_was_a_step(puppet):
+    """Source: arch/x86/kernel/traps.c exc_debug_user, DR_STEP (6.1)."""
+    puppet.send_to(NOP + INT3)
+    assert poke(puppet, STATUS, 0xFFFF_0FF0) is None
+    assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+    assert hex(peek(puppet, STATUS) & (STEPPED | 0xF)) == hex(STEPPED)
+
+
+def test_a_step_that_ends_at_a_breakpoint_is_told_before_it(puppet):
+    """Source: arch/x86/kernel/hw_breakpoint.c hw_breakpoint_handler, bpx (6.1)."""
+    assert poke(puppet, 0, puppet.strings.stage + 1) is None
+    assert poke(puppet, CONTROL, enable(0)) is None
+    puppet.send_to(2 * NOP + INT3)
+    assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+    assert hex(peek(puppet, STATUS) & (STEPPED | 0xF)) == hex(STEPPED)
+    assert stops(puppet) == [1]
+
+
 def access(puppet, opcode, address, after=b""):
     """Assemble an access of one byte at an address."""
     form = b"\x05" if puppet.abi is I386 else b"\x04\x25"
@@ -126,6 +145,31 @@ def test_a_watch_starts_at_a_multiple_of_its_length(puppet):
             assert poke(puppet, 2, start + odd) is None
             seen[length, odd] = poke(puppet, CONTROL, enable(2, WRITE, length))
     assert seen == dict.fromkeys(seen, EINVAL)
+
+
+def test_a_control_that_is_refused_leaves_what_was_set(puppet):
+    assert poke(puppet, 0, puppet.strings.stage + 1) is None
+    assert poke(puppet, 1, puppet.strings.stage + WATCHED + 1) is None
+    assert poke(puppet, CONTROL, enable(0)) is None
+    assert poke(puppet, CONTROL, enable(0, WRITE) | enable(1, WRITE, 4)) == EINVAL
+    assert peek(puppet, CONTROL) == enable(0)
+    puppet.send_to(2 * NOP + INT3)
+    assert stops(puppet) == [1]
+
+
+def test_a_watch_that_becomes_less_leaves_nothing_of_what_it_was(puppet):
+    """Source: arch/x86/kernel/hw_breakpoint.c arch_uninstall_hw_breakpoint (6.1)."""
+    start = puppet.strings.stage + WATCHED
+    pieces = (access(puppet, b"\x8a", start), access(puppet, b"\xc6", start + 1, b"\1"))
+    code = b"".join(pieces) + access(puppet, b"\xc6", start, b"\1")
+    assert poke(puppet, 0, start) is None
+    seen = {}
+    for kind, length in ((READ_OR_WRITE, 4), (WRITE, 1)):
+        assert poke(puppet, CONTROL, enable(0, kind, length)) is None
+        puppet.send_to(code + INT3)
+        seen[kind] = stops(puppet)
+    every = [len(pieces[0]), len(b"".join(pieces)), len(code)]
+    assert seen == {READ_OR_WRITE: every, WRITE: [len(code)]}
 
 
 def test_a_child_has_none_of_its_parents_breakpoints(guest):

@@ -17,6 +17,7 @@ from harness.agent.arguments import Buffer
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
 from harness.arch import I386
+from harness.entry import native_entry
 from harness.landscape import EDGE, HOLE, READ_ONLY
 
 pytestmark = pytest.mark.entries("syscall", "int80")
@@ -294,4 +295,5 @@ def test_an_exec_stops_at_the_new_programs_first_instruction(guest, entry, abi):
         cleared = ("ax", "bx", "cx", "dx", "si", "di", "bp")
         assert {name: seen[name] for name in cleared} == dict.fromkeys(cleared, 0)
         assert seen["cs"] == guest.about(abi).registers["cs"]
+        assert seen["orig_ax"] == guest.table(native_entry(abi)).number("execve")
         assert seen["ip"] == entry_point(guest.read_file(path[:-1].decode()), abi)

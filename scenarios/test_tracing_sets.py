@@ -135,11 +135,13 @@ def test_entries_of_the_thread_are_emptied_and_none_that_makes_no_sense_is_taken
 
 
 SET_GS, SET_FS, GET_FS, GET_GS = range(0x1001, 0x1005)
+USER_DATA = 0x2B
 
 
 @pytest.mark.abis("x86_64")
 def test_a_tracer_is_told_bases_and_sets_them(guest, puppet):
     at, bases = ARENA.start + 0x1000, {}
+    puppet.set_registers(fs=USER_DATA, gs=USER_DATA)
     for setting, getting, name in ((SET_FS, GET_FS, "fs_base"), (SET_GS, GET_GS, "gs_base")):
         base = 0x1234_5678_9000 + setting
         assert puppet.ptrace(Request.ARCH_PRCTL, base, setting).value == 0
@@ -149,6 +151,8 @@ def test_a_tracer_is_told_bases_and_sets_them(guest, puppet):
         past = puppet.ptrace(Request.ARCH_PRCTL, 0x7FFF_FFFF_F000, setting).errno
         assert (name, past) == (name, EPERM)
     assert bases == dict.fromkeys(bases, ("0x123456789000", "0x123456789000"))
+    selectors = {name: puppet.registers()[name] for name in ("fs", "gs")}
+    assert selectors == {"fs": 0, "gs": 0}
     assert puppet.ptrace(Request.ARCH_PRCTL, 0, 0x1005).errno == EINVAL
 
 

@@ -7,14 +7,15 @@ syscall-user-dispatch.rst.
 
 import struct
 from errno import EFAULT, EINVAL
-from signal import SIGSEGV, SIGSYS
+from signal import SIGSEGV, SIGSYS, SIGUSR1
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.filters import AUDIT_ARCH
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
-from harness.agent.puppet import start_puppet
+from harness.agent.puppet import INT3, start_puppet
+from harness.agent.signals import SA_SIGINFO
 from harness.entry import ENTRY_POINTS, SYSCALL
 from harness.landscape import HOLE
 
@@ -27,6 +28,7 @@ PR_SET_SYSCALL_USER_DISPATCH = 59
 OFF, ON = 0, 1
 ALLOW, BLOCK, NEITHER = b"\0", b"\1", b"\2"
 SYS_USER_DISPATCH = 2
+RETURN = b"\xc3"
 
 
 @pytest.fixture
@@ -124,6 +126,22 @@ def test_a_selector_that_makes_no_sense_ends_the_process(puppet, entry, kind):
         assert dispatch(puppet, entry, ON, 0, 0, HOLE) == 0
     puppet.prepare(entry, "getppid")
     assert puppet.resume() & ~0x80 == Status({"neither": SIGSYS, "hole": SIGSEGV}[kind])
+
+
+@pytest.mark.entries("int80")
+@pytest.mark.parametrize("flags", [0, SA_SIGINFO], ids=["sigreturn", "rt_sigreturn"])
+def test_a_handler_returns_by_the_vdso_whatever_is_blocked(puppet, entry, flags):
+    """Source: arch/x86/entry/vdso/vma.c arch_syscall_is_vdso_sigreturn (6.1)."""
+    handler, action = puppet.strings.stage + 0x100, puppet.strings.stage + 0x180
+    puppet.write(handler, RETURN)
+    puppet.write(action, entry.abi.words(handler, flags, 0, 0, 0))
+    assert puppet.call(entry, "rt_sigaction", SIGUSR1, action, 0, 8) == 0
+    block(puppet, entry)
+    puppet.send_to(INT3)
+    puppet.signal(SIGUSR1)
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    assert puppet.resume(by_signal=SIGUSR1) == TRAP_STOP
+    assert puppet.registers()["ip"] == puppet.strings.stage + 1
 
 
 @pytest.mark.entries(*OWN)

@@ -8,7 +8,7 @@ struct compat_sigaction, compat_siginfo (6.1).
 
 import struct
 from errno import ENOSYS
-from signal import SIGUSR1
+from signal import SIGCHLD, SIGUSR1
 
 import pytest
 
@@ -25,6 +25,7 @@ pytestmark = [
 X32, SIGACTION = 0x4000_0000, 0x4000_0200
 RETURN = b"\xb8\x01\x02\0\x40\x0f\x05"  # mov eax, X32 | 513; syscall
 CONTEXT, INFORMATION = 32, 296
+CLD_EXITED = 1
 SAVED = (
     *(f"r{number}" for number in range(8, 16)),
     *("di", "si", "bp", "bx", "dx", "ax", "cx", "sp", "ip", "flags"),
@@ -40,16 +41,16 @@ def puppet(guest, abi):
         yield puppet
 
 
-def handle_signal(puppet):
+def handle_signal(puppet, signal=SIGUSR1):
     """Have it handle a signal as a program of x32 does, and let it be sent one."""
     handler, restorer, at = (puppet.strings.stage + place for place in (0x100, 0x200, 0x300))
     puppet.write(handler, b"\xc3")
     puppet.write(restorer, RETURN)
     puppet.write(at, struct.pack("<III", handler, SA_SIGINFO | SA_RESTORER, restorer) + bytes(8))
-    assert puppet.call(SYSCALL, SIGACTION, SIGUSR1, at, 0, 8) == 0
+    assert puppet.call(SYSCALL, SIGACTION, signal, at, 0, 8) == 0
     puppet.prepare(SYSCALL, "getppid")
-    puppet.signal(SIGUSR1)
-    assert puppet.resume() == Status.stopped(SIGUSR1)
+    puppet.signal(signal)
+    assert puppet.resume() == Status.stopped(signal)
     return handler, restorer
 
 
@@ -70,3 +71,14 @@ def test_a_frame_of_x32_holds_every_register_and_they_come_back(puppet):
     assert puppet.resume() == TRAP_STOP
     after = puppet.registers()
     assert {name: after[name] for name in ("r15", "bx")} == {n: before[n] for n in ("r15", "bx")}
+
+
+def test_the_end_of_a_child_is_told_with_times_of_64_bits(puppet):
+    """Source: arch/x86/kernel/signal_64.c x32_copy_siginfo_to_user (6.1)."""
+    handle_signal(puppet, SIGCHLD)
+    child, times = (77, 78, 79), (0x1122_3344_5566_7788, 0x0102_0304_0506_0708)
+    told = struct.pack("<4i 3i4x 2Q 80x", SIGCHLD, 0, CLD_EXITED, 0, *child, *times)
+    assert puppet.ptrace(Request.SETSIGINFO, 0, told).value == 0
+    assert puppet.resume(Request.SINGLESTEP, SIGCHLD) == TRAP_STOP
+    seen = puppet.read(puppet.registers()["sp"] + INFORMATION, 40)
+    assert struct.unpack("<6i2Q", seen) == (SIGCHLD, 0, CLD_EXITED, *child, *times)
