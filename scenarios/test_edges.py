@@ -7,6 +7,7 @@ which rounds (6.1).
 
 import struct
 from errno import (
+    EAGAIN,
     EBADF,
     ECHILD,
     EEXIST,
@@ -18,11 +19,22 @@ from errno import (
     ENOENT,
     ENOTDIR,
     ENOTTY,
+    EOPNOTSUPP,
     ERANGE,
     ESPIPE,
     ESRCH,
 )
-from os import O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_WRONLY
+from os import (
+    O_APPEND,
+    O_CREAT,
+    O_DIRECTORY,
+    O_EXCL,
+    O_NOFOLLOW,
+    O_NONBLOCK,
+    O_RDONLY,
+    O_RDWR,
+    O_WRONLY,
+)
 
 import pytest
 
@@ -39,6 +51,8 @@ FILES = 32
 RLIMIT_NOFILE = 7
 NOBODY = 0x3FFF_FFFF
 NAME = b"/edges/" + b"n" * 255
+HERE, REMOVE_FOLDER = -100, 0x200
+NO_REPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
 MOST_MINUTES, NONE = 15 * 60, b"(none)"
 
 
@@ -110,6 +124,24 @@ def test_files_and_paths(guest, entry):
         (-EINVAL, "access", FILE, 8),
         (-ENOENT, "open", NAME + b"\0", O_RDONLY),
         (-ENAMETOOLONG, "open", NAME + b"n\0", O_RDONLY),
+        (-EINVAL, "renameat2", HERE, FILE, HERE, LINK, 1 << 3),
+        (-EINVAL, "renameat2", HERE, FILE, HERE, LINK, NO_REPLACE | EXCHANGE),
+        (-EINVAL, "renameat2", HERE, FILE, HERE, LINK, WHITEOUT | EXCHANGE),
+        (-EEXIST, "renameat2", HERE, FILE, HERE, LINK, NO_REPLACE),
+        (-ENOENT, "renameat2", HERE, FILE, HERE, FOLDER[:-1] + b"/none\0", EXCHANGE),
+        (-EINVAL, "linkat", HERE, FILE, HERE, LINK, 1),
+        (-EEXIST, "linkat", HERE, FILE, HERE, LINK, 0x400),
+        (-EINVAL, "unlinkat", HERE, FILE, 1),
+        (-EINVAL, "unlinkat", HERE, FILE, REMOVE_FOLDER | 0x100),
+        (-ENOTDIR, "unlinkat", HERE, FILE, REMOVE_FOLDER),
+        (-EISDIR, "unlinkat", HERE, FOLDER, 0),
+        (-EINVAL, "fchownat", HERE, FILE, -1, -1, 1),
+        (-EINVAL, "utimensat", HERE, FILE, 0, 1),
+        (-EINVAL, "statx", HERE, FILE, 0x6000, 0, ROOM),
+        (-EINVAL, "statx", HERE, FILE, 0, 0x8000_0000, ROOM),
+        (-EINVAL, "name_to_handle_at", HERE, FILE, ROOM, ROOM, 1),
+        (-EINVAL, "readlinkat", HERE, LINK, ROOM, 0),
+        (4, "readlinkat", HERE, LINK, ROOM, 64),
         (0, "chdir", b"/\0"),
         (2, "getcwd", ROOM, 2),
         (-ERANGE, "getcwd", ROOM, 1),
@@ -146,10 +178,87 @@ def test_what_is_done_to_an_open_file(guest, entry):
     assert wrong(guest, entry, rows) == []
 
 
+def number(value):
+    return value.to_bytes(8, "little")
+
+
+MOST_EVENTS = (1 << 64) - 2
+"""What an eventfd counts to. Source: fs/eventfd.c eventfd_write (6.1)."""
+
+
+def test_descriptors_that_count(guest, entry):
+    event = guest.call(entry, "eventfd2", 1, O_NONBLOCK).value
+    one_by_one = guest.call(entry, "eventfd2", 2, O_NONBLOCK | 1).value
+    timer = guest.call(entry, "timerfd_create", 1, O_NONBLOCK).value
+    rows = [
+        (-EINVAL, "write", event, number(MOST_EVENTS + 1), 8),
+        (-EAGAIN, "write", event, number(MOST_EVENTS), 8),
+        (8, "write", event, number(MOST_EVENTS - 1), 8),
+        (8, "write", event, number(0), 8),
+        (-EAGAIN, "write", event, number(1), 8),
+        (-EINVAL, "write", event, number(1), 7),
+        (-EINVAL, "read", event, ROOM, 7),
+        (8, "read", event, ROOM, 64),
+        (-EAGAIN, "read", event, ROOM, 8),
+        *[(8, "read", one_by_one, ROOM, 8)] * 2,
+        (-EAGAIN, "read", one_by_one, ROOM, 8),
+        (-EINVAL, "timerfd_create", 2, 0),
+        (-EINVAL, "timerfd_create", 1, 1),
+        (-EINVAL, "timerfd_settime", timer, 4, bytes(32), 0),
+        (-EINVAL, "timerfd_settime", event, 0, bytes(32), 0),
+        (-EINVAL, "timerfd_gettime", event, ROOM),
+        (-EINVAL, "read", timer, ROOM, 7),
+        (-EAGAIN, "read", timer, ROOM, 8),
+        (-EINVAL, "signalfd4", -1, bytes(8), 4, 0),
+        (-EINVAL, "signalfd4", -1, bytes(8), 8, 1),
+        (-EINVAL, "signalfd4", event, bytes(8), 8, 0),
+        (-EINVAL, "inotify_init1", 1),
+    ]
+    assert wrong(guest, entry, rows) == []
+
+
+APPEND = b"/edges/appended\0"
+
+
+def test_moving_between_files_and_pipes(guest, entry):
+    guest.series(entry, [("mkdir", FOLDER, 0o700)])
+    file = guest.call(entry, "open", APPEND, O_CREAT | O_RDWR | O_APPEND, 0o600).value
+    first, second = (
+        struct.unpack("<II", guest.call(entry, "pipe2", Buffer(8), O_NONBLOCK).memory[0])
+        for _ in range(2)
+    )
+    guest.call(entry, "write", first[1], b"abc", 3)
+    rows = [
+        (-EINVAL, "splice", first[0], 0, file, 0, 3, 0),
+        (-EINVAL, "splice", first[0], 0, second[1], 0, 3, 0x10),
+        (-ESPIPE, "splice", first[0], number(0), second[1], 0, 3, 0),
+        (-ESPIPE, "splice", first[0], 0, second[1], number(0), 3, 0),
+        (-ESPIPE, "splice", first[0], number(0), file, 0, 3, 0),
+        (-EINVAL, "splice", first[0], 0, first[1], 0, 3, 0),
+        (-EINVAL, "splice", file, 0, file, 0, 3, 0),
+        (-EBADF, "splice", first[1], 0, second[1], 0, 3, 0),
+        (-EBADF, "splice", -1, 0, second[1], 0, 3, 0),
+        (0, "splice", first[0], 0, second[1], 0, 0, 0),
+        (-EINVAL, "tee", first[0], file, 3, 0),
+        (-EINVAL, "tee", first[0], first[1], 3, 0),
+        (-EINVAL, "tee", first[0], second[1], 3, 0x10),
+        (3, "tee", first[0], second[1], 9, 0),
+        (2, "splice", first[0], 0, second[1], 0, 2, 0),
+        (1, "read", first[0], ROOM, 9),
+        (5, "read", second[0], ROOM, 9),
+        (-EINVAL, "copy_file_range", file, 0, file, 0, 0, 1),
+        (-EBADF, "copy_file_range", file, 0, file, 0, 1, 0),
+        (-EINVAL, "fallocate", file, 0, 0, 0, 0, 0),
+        (-EOPNOTSUPP, "preadv2", file, entry.table.words(HOLE, 1), 1, 0, 0, 1 << 30),
+    ]
+    assert wrong(guest, entry, rows) == []
+
+
 def test_memory(guest, entry):
     table = guest.table(entry)
     mmap = "mmap2" if entry.table is I386 else "mmap"
     anonymous, fixed = 0x22, 0x10
+    pid = guest.call(entry, "getpid").value
     start = guest.call(entry, mmap, 0, 0x3000, 3, anonymous, -1, 0).value & entry.table.mask
     rows = [
         (-EINVAL, mmap, 0, 0, 3, anonymous, -1, 0),
@@ -170,6 +279,18 @@ def test_memory(guest, entry):
         (0, "mincore", start, 0x3000, ROOM),
         (-EINVAL, "madvise", start + 1, 1, 0),
         (-EINVAL, "madvise", start, 1, 0x7F),
+        (-EINVAL, "mremap", start, 1, 1, 2, start),
+        (-EINVAL, "mremap", start, 1, 1, 8, 0),
+        (-EINVAL, "mprotect", start, 1, 0x300_0000),
+        (-EEXIST, mmap, start, 1, 3, anonymous | 0x10_0000, -1, 0),
+        (-EINVAL, "mlock2", start, 1, 2),
+        (-EINVAL, "mlockall", 0),
+        (-EINVAL, "mlockall", 4),
+        (-EINVAL, "mlockall", 9),
+        (-EINVAL, "remap_file_pages", start, 0x1000, 1, 0, 0),
+        (-EINVAL, "process_vm_readv", pid, 0, 0, 0, 0, 1),
+        (-EINVAL, "process_vm_writev", pid, 0, 0, 0, 0, 1),
+        (0, "process_vm_readv", pid, 0, 0, 0, 0, 0),
         (0, "munmap", start, 0x3000),
     ]
     assert {row[1] for row in rows} <= table.numbers.keys()

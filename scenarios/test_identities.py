@@ -2,15 +2,17 @@
 """Who a process is: each of its numbers is told by its own call, and changed by its own.
 
 Source: kernel/sys.c __sys_setreuid, __sys_setresuid, __sys_setfsuid; kernel/uid16.c;
-kernel/groups.c (6.1).
+kernel/groups.c; kernel/capability.c (6.1).
 """
 
-from errno import EINVAL, EPERM
+import struct
+from errno import EINVAL, EPERM, ESRCH
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.arch import I386
+from harness.landscape import ARENA
 
 pytestmark = pytest.mark.entries("int80", "syscall")
 
@@ -131,3 +133,44 @@ def test_the_leader_of_a_session_has_its_number_and_its_groups(guest, entry):
     assert dict(zip(names, (one.value for one in said), strict=True)) == dict(
         zip(names, expected, strict=True)
     )
+
+
+WHOLE_SETS = {0x1998_0330: 1, 0x2007_1026: 2, 0x2008_0522: 2}
+"""How many times three words of capabilities each version of the calls takes."""
+NEWEST, OWN = 0x2008_0522, 0
+ASKED = (0b0011_0000, 0b0111_0000, 0b0101_0000, 0b001, 0b011, 0b010)
+"""Effective, permitted and inheritable capabilities: the first 32 of each, and then the others."""
+
+
+@pytest.mark.room("it is root")
+def test_capabilities_are_told_as_they_were_set_and_no_more_of_them(guest, entry):
+    header, three = struct.pack("<Ii", NEWEST, OWN), struct.pack("<6I", *ASKED)
+    assert guest.call(entry, "capset", header, three).value == 0
+    for version, count in WHOLE_SETS.items():
+        said = guest.call(entry, "capget", struct.pack("<Ii", version, OWN), Buffer(32))
+        assert said.value == 0
+        assert said.memory[0] == three[: 12 * count].ljust(32, b"\xa5"), hex(version)
+
+
+def test_an_unknown_version_of_capabilities_is_told_the_newest(guest, entry):
+    at = ARENA.start + 0x800
+    for room, answer in ((ARENA.start, -EINVAL), (0, 0)):
+        guest.write(entry.abi, at, bytes(8))
+        assert guest.call(entry, "capget", at, room).value == answer
+        assert guest.read(entry.abi, at, 8) == struct.pack("<Ii", NEWEST, OWN)
+
+
+@pytest.mark.room("it is root")
+def test_capabilities_that_cannot_be_told_or_had(guest, entry):
+    few, more = struct.pack("<6I", 0, 1, 0, 0, 0, 0), struct.pack("<6I", 3, 3, 0, 0, 0, 0)
+    whose = {pid: struct.pack("<Ii", NEWEST, pid) for pid in (OWN, -1, 1, 0x3FFF_FFFF)}
+    cases = [
+        (-EINVAL, "capget", whose[-1], Buffer(24)),
+        (-ESRCH, "capget", whose[0x3FFF_FFFF], Buffer(24)),
+        (-EPERM, "capset", whose[0x3FFF_FFFF], few),
+        (0, "capset", whose[OWN], few),
+        (-EPERM, "capset", whose[OWN], more),
+        (-EPERM, "capset", whose[OWN], struct.pack("<6I", 3, 1, 0, 0, 0, 0)),
+    ]
+    said = [one.value for one in guest.series(entry, [call for _, *call in cases])]
+    assert said == [case[0] for case in cases]

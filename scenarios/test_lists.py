@@ -145,6 +145,29 @@ def test_select_finds_a_descriptors_bit_wherever_it_is(guest, entry, pipe, name)
     assert guest.call(entry, name, -1, reading, 0, 0, entry.table.words(0, 0), 0).errno == EINVAL
 
 
+PARTS_OF_A_SECOND = {"select": 1_000_000, "pselect6": 1_000_000_000, "ppoll": 1_000_000_000}
+
+
+@pytest.mark.parametrize("name", PARTS_OF_A_SECOND)
+def test_what_remains_of_the_time_is_told(guest, entry, pipe, name):
+    """Source: fs/select.c poll_select_finish (6.1), which leaves a time of zero alone."""
+    parts, given, polled = PARTS_OF_A_SECOND[name], SCRATCH, SCRATCH + 0x100
+    size = 2 * entry.table.word_bytes
+    if name == "ppoll":
+        guest.write(entry.abi, polled, struct.pack("<ihH", pipe[0], READABLE, 0))
+        call = (name, polled, 1, given, 0, 0)
+    else:
+        guest.write(entry.abi, polled, (1 << pipe[0]).to_bytes(8, "little"))
+        name = "_newselect" if name == "select" and entry.table is I386 else name
+        call = (name, pipe[0] + 1, polled, 0, 0, given, 0)
+    guest.write(entry.abi, given, entry.table.words(1000, parts - 1) + b"\xa5" * 8)
+    assert guest.call(entry, *call).value == 1
+    seen = guest.read(entry.abi, given, size + 8)
+    seconds, rest = struct.unpack("<II" if size == 8 else "<QQ", seen[:size])
+    assert (900 < seconds <= 1000, rest < parts) == (True, True), (seconds, rest)
+    assert seen[size:] == b"\xa5" * 8
+
+
 ADD, DELETE, MODIFY = 1, 2, 3
 DATA = 0x1122_3344_5566_7788
 

@@ -12,7 +12,8 @@ from signal import SIGSEGV
 
 import pytest
 
-from harness.agent.ptrace import TRAP_STOP, Status
+from harness.agent.arguments import Buffer
+from harness.agent.ptrace import TRAP_STOP, Request, Status
 from harness.agent.puppet import INT3, start_puppet
 
 NOP = b"\x90"
@@ -65,3 +66,13 @@ def test_it_names_the_processor_again_after_each_interruption(puppet):
     puppet.send_to(CODE)
     assert puppet.resume() == TRAP_STOP
     assert puppet.read(area, 8) == bytes(8)
+
+
+@pytest.mark.needs(since="5.13")
+@pytest.mark.parametrize("room", [12, 24, 32])
+def test_a_tracer_is_told_of_the_area_as_far_as_there_is_room(puppet, room):
+    """Source: kernel/ptrace.c ptrace_get_rseq_configuration (6.1)."""
+    whole = struct.pack("<QIIII", puppet.strings.stage + AREA, AREA_BYTES, SIGNATURE, 0, 0)
+    said = puppet.ptrace(Request.GET_RSEQ_CONFIGURATION, room, Buffer(40))
+    assert said.value == len(whole)
+    assert said.memory[0] == whole[:room].ljust(40, b"\xa5")

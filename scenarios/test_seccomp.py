@@ -6,7 +6,7 @@ Documentation/userspace-api/seccomp_filter.rst.
 """
 
 import struct
-from errno import EACCES, EBADF, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, ESRCH
+from errno import EACCES, EBADF, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH
 from signal import SIGKILL, SIGSYS, SIGTRAP
 
 import pytest
@@ -237,6 +237,35 @@ def test_a_tracer_comes_before_the_filter(guest, puppet, entry):
         list(puppet.stops(Request.SYSCALL))
         seen[name] = entry.abi.signed(puppet.after()["ax"])
     assert seen == {"getppid": puppet.pid, "getpid": -77}
+
+
+def suspend_filters(puppet):
+    """Return what comes of asking for it, or skip where it cannot be asked for.
+
+    Source: kernel/ptrace.c check_ptrace_options (6.1).
+    """
+    said = puppet.ptrace(Request.SETOPTIONS, 0, Option.SUSPEND_SECCOMP)
+    if said.errno == EINVAL:
+        pytest.skip("the kernel is configured without checkpoints")
+    return said
+
+
+@pytest.mark.guest_only("it wants privilege")
+def test_a_privileged_tracer_suspends_the_filter_as_long_as_it_likes(guest, puppet, entry):
+    assert puppet.install_filter(entry, on(guest, entry, "getuid", Action.ERRNO + 77)) == 0
+    seen = [puppet.call(entry, "getuid")]
+    assert suspend_filters(puppet).value == 0
+    seen.append(puppet.call(entry, "getuid"))
+    assert puppet.ptrace(Request.SETOPTIONS, 0, 0).value == 0
+    seen.append(puppet.call(entry, "getuid"))
+    assert seen == [-77, 0, -77]
+
+
+@pytest.mark.guest_only("it wants privilege")
+@pytest.mark.entries(*OWN)
+def test_a_tracer_under_a_filter_suspends_none(guest, puppet):
+    assert install_filter(guest, puppet.tracer, ALLOW).value == 0
+    assert suspend_filters(puppet).errno == EPERM
 
 
 @pytest.mark.entries(*OWN)

@@ -202,6 +202,27 @@ def test_a_descriptor_that_can_be_read_names_itself(guest, entry, own):
     assert seen == {**sent, "band": READABLE, "fd": reading}
 
 
+THREAD, PROCESS, GROUP = range(3)
+F_GETOWN, F_SETOWN_EX, F_GETOWN_EX, NO_PROCESS = 9, 15, 16, 0x3FFF_FFFF
+
+
+def test_the_owner_of_a_descriptor_is_told_with_its_kind(guest, entry):
+    """Source: fs/fcntl.c f_setown_ex, f_getown_ex (6.1)."""
+    fd = guest.call(entry, "eventfd2", 0, 0).value
+    own = {kind: guest.call(entry, "getpid").value for kind in (THREAD, PROCESS)}
+    own[GROUP] = guest.call(entry, "getpgrp").value
+    for kind, number in own.items():
+        owner = struct.pack("<ii", kind, number)
+        assert guest.call(entry, "fcntl", fd, F_SETOWN_EX, owner).value == 0
+        told = guest.call(entry, "fcntl", fd, F_GETOWN_EX, Buffer(16)).memory[0]
+        assert told == owner + b"\xa5" * 8
+    refused = {(PROCESS, NO_PROCESS): ESRCH, (THREAD, -1): ESRCH, (3, own[PROCESS]): EINVAL}
+    calls = [("fcntl", fd, F_SETOWN_EX, struct.pack("<ii", *one)) for one in refused]
+    said = [one.errno for one in guest.series(entry, calls)]
+    assert dict(zip(refused, said, strict=True)) == refused
+    assert guest.call(entry, "fcntl", fd, F_GETOWN).value == -own[GROUP]
+
+
 @pytest.mark.usefixtures("own")
 @pytest.mark.room("it is root")
 def test_the_end_of_a_child_is_told_to_its_parent(guest, entry):

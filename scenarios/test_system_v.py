@@ -9,7 +9,7 @@ arch/x86/include/asm/compat.h (6.1).
 """
 
 import struct
-from errno import E2BIG, EINVAL, ENOMSG, ENOSYS
+from errno import E2BIG, EINVAL, ENOMSG, ENOSYS, ERANGE
 
 import pytest
 
@@ -228,9 +228,12 @@ def test_semaphores_are_described_and_set(guest, entry, make):
         ("semctl", number, 1, GET_VALUE, 0),
         ("semctl", number, 1, GET_LAST, 0),
         ("semctl", number, 3, GET_VALUE, 0),
+        ("semctl", number, 0, SET_VALUE, -1),
+        ("semctl", number, 0, SET_VALUE, 0x8000),
+        ("semctl", number, 0, SET_ALL, struct.pack("<HHH", 1, 2, 0x8000)),
     )
     said = [one.value for one in guest.series(entry, calls)]
-    assert said == [0, 0, 7, 0x7FFF, pid, -EINVAL]
+    assert said == [0, 0, 7, 0x7FFF, pid, -EINVAL, *[-ERANGE] * 3]
     all_of_them = guest.call(entry, "semctl", number, 0, GET_ALL, Buffer(8))
     assert all_of_them.memory[0] == struct.pack("<HHH", 1, 0x7FFF, 7) + b"\xa5" * 2
     seen = told(guest, entry, SEMAPHORES, ("semctl", number, 0, STAT))

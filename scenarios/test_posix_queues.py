@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queues of messages that have names: what is told of them, and in which order messages come.
+
+Source: ipc/mqueue.c do_mq_timedsend, do_mq_timedreceive, put_compat_mq_attr (6.1).
+"""
+
+from errno import EAGAIN, EBADF, EINVAL, EMSGSIZE, ENOENT, ENOSYS
+
+import pytest
+
+from harness.agent.arguments import Buffer
+
+pytestmark = pytest.mark.entries("int80", "syscall")
+
+NAME, READ_WRITE, CREATE, AT_ONCE = b"told\0", 2, 0o100, 0o4000
+MOST, SIZE = 4, 6
+PRIORITIES = 32_768
+
+
+def attributes(entry, flags, messages):
+    """Return what is told of the queue: four numbers, and room for four more."""
+    return entry.table.words(flags, MOST, SIZE, messages, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def queue(guest, entry):
+    """Give an empty queue."""
+    guest.call(entry, "mq_unlink", NAME)
+    asked = attributes(entry, 0, 0)
+    said = guest.call(entry, "mq_open", NAME, CREATE | READ_WRITE | AT_ONCE, 0o600, asked)
+    if said.errno == ENOSYS:
+        pytest.skip("the kernel is configured without POSIX message queues")
+    return said.value
+
+
+def test_a_queue_is_described(guest, entry, queue):
+    size = len(attributes(entry, 0, 0))
+    for place in range(3):
+        assert guest.call(entry, "mq_timedsend", queue, b"abc", 3, place, 0).value == 0
+    told = guest.call(entry, "mq_getsetattr", queue, 0, Buffer(size + 8))
+    assert told.memory[0] == attributes(entry, AT_ONCE, 3) + b"\xa5" * 8
+    cleared = guest.call(entry, "mq_getsetattr", queue, attributes(entry, 0, 9), Buffer(size))
+    assert cleared.memory[0] == attributes(entry, AT_ONCE, 3), "what it was before"
+    told = guest.call(entry, "mq_getsetattr", queue, 0, Buffer(size))
+    assert told.memory[0] == attributes(entry, 0, 3)
+
+
+def test_the_most_important_message_comes_first(guest, entry, queue):
+    sent = {b"low": 1, b"high.": PRIORITIES - 1, b"same": 1, b"": 0}
+    for message, priority in sent.items():
+        said = guest.call(entry, "mq_timedsend", queue, message, len(message), priority, 0)
+        assert said.value == 0
+    for message in (b"high.", b"low", b"same", b""):
+        said = guest.call(entry, "mq_timedreceive", queue, Buffer(8), SIZE, Buffer(8), 0)
+        content, priority = said.memory
+        assert (said.value, content) == (len(message), message.ljust(8, b"\xa5"))
+        assert priority == sent[message].to_bytes(4, "little") + b"\xa5" * 4
+
+
+def test_what_a_queue_does_not_take(guest, entry, queue):
+    words, room = entry.table.words, Buffer(16)
+    none_fits = words(0, 0, SIZE, 0, 0, 0, 0, 0)
+    rows = [
+        (-EMSGSIZE, "mq_timedsend", queue, b"seven..", SIZE + 1, 0, 0),
+        (-EINVAL, "mq_timedsend", queue, b"a", 1, PRIORITIES, 0),
+        (-EINVAL, "mq_timedsend", queue, b"a", 1, 0, words(0, 1_000_000_000)),
+        (-EINVAL, "mq_timedsend", queue, b"a", 1, 0, words(-1, 0)),
+        (-EMSGSIZE, "mq_timedreceive", queue, room, SIZE - 1, 0, 0),
+        (-EAGAIN, "mq_timedreceive", queue, room, SIZE, 0, 0),
+        (-EBADF, "mq_timedreceive", 0, room, SIZE, 0, 0),
+        (-EINVAL, "mq_getsetattr", queue, words(1, *[0] * 7), room),
+        (-EINVAL, "mq_open", b"other\0", CREATE | READ_WRITE, 0o600, none_fits),
+        (-ENOENT, "mq_open", b"other\0", READ_WRITE, 0, 0),
+        (-ENOENT, "mq_unlink", b"other\0"),
+        *[(0, "mq_timedsend", queue, b"a", 1, 0, 0)] * MOST,
+        (-EAGAIN, "mq_timedsend", queue, b"a", 1, 0, 0),
+    ]
+    seen = guest.series(entry, [call for _, *call in rows])
+    assert [one.value for one in seen] == [row[0] for row in rows]
