@@ -26,6 +26,7 @@ from errno import (
 )
 from os import (
     O_APPEND,
+    O_CLOEXEC,
     O_CREAT,
     O_DIRECTORY,
     O_EXCL,
@@ -92,10 +93,58 @@ def test_descriptors_and_limits(guest, entry):
         (-EINVAL, "poll", HOLE, FILES + 1, 0),
         (-EINVAL, "pipe2", ROOM, 1),
         (-EINVAL, "eventfd2", 0, 2),
+        (-EINVAL, "socketpair", 1, 1 | 0x10, 0, ROOM),
+        (-EINVAL, "socket", 1, 1 | 0x10, 0),
         (-EINVAL, "epoll_create", 0),
         (-EINVAL, "epoll_create1", 1),
     ]
     assert wrong(guest, entry, rows) == []
+
+
+F_DUPFD, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC = 0, 1, 2, 1030
+FIRST_FREE = 20
+
+
+def test_a_descriptor_is_closed_by_an_exec_if_so_asked(guest, entry):
+    keep, close = ((FIRST_FREE + at, at) for at in range(2))
+    rows = [
+        (keep[0], "dup2", 0, keep[0]),
+        (close[0], "dup3", 0, close[0], O_CLOEXEC),
+        *[(at, "fcntl", fd, F_GETFD, 0) for fd, at in (keep, close)],
+        (FIRST_FREE + 2, "fcntl", close[0], F_DUPFD, FIRST_FREE),
+        (0, "fcntl", FIRST_FREE + 2, F_GETFD, 0),
+        (FIRST_FREE + 3, "fcntl", keep[0], F_DUPFD_CLOEXEC, FIRST_FREE),
+        (1, "fcntl", FIRST_FREE + 3, F_GETFD, 0),
+        (0, "fcntl", keep[0], F_SETFD, 1),
+        (1, "fcntl", keep[0], F_GETFD, 0),
+        (0, "fcntl", keep[0], F_SETFD, 2),
+        (0, "fcntl", keep[0], F_GETFD, 0),
+        (keep[0], "dup2", close[0], keep[0]),
+        (0, "fcntl", keep[0], F_GETFD, 0),
+    ]
+    assert wrong(guest, entry, rows) == []
+
+
+BORN = {
+    ("open", b"/\0"): (O_RDONLY, O_CLOEXEC),
+    ("eventfd2", 0): (0, O_CLOEXEC),
+    ("epoll_create1",): (0, O_CLOEXEC),
+    ("timerfd_create", 1): (0, O_CLOEXEC),
+    ("signalfd4", -1, bytes(8), 8): (0, O_CLOEXEC),
+    ("inotify_init1",): (0, O_CLOEXEC),
+    ("socket", 1): (1, 1 | O_CLOEXEC),
+    ("memfd_create", b"m\0"): (0, 1),
+}
+"""Calls that make a descriptor: their first arguments, and how it stays open and how not."""
+
+
+def test_a_new_descriptor_is_closed_by_an_exec_if_so_asked(guest, entry):
+    seen = {}
+    for how in range(2):
+        for call, flags in BORN.items():
+            fd = guest.call(entry, *call, flags[how], 0).value
+            seen[call[0], how] = guest.call(entry, "fcntl", fd, F_GETFD, 0).value
+    assert {call: told for call, told in seen.items() if told != call[1]} == {}
 
 
 def test_files_and_paths(guest, entry):
@@ -316,6 +365,7 @@ def test_processes(guest, entry):
         (0, "prctl", 1, 64, 0, 0, 0),
         (-EINVAL, "prctl", 1, 65, 0, 0, 0),
         (-EINVAL, "prctl", 0x7FFF, 0, 0, 0, 0),
+        (-EINVAL, "unshare", 1),
         (-EINVAL, "getrusage", 2, ROOM),
         (99, "sched_get_priority_max", 1),
         (1, "sched_get_priority_min", 1),

@@ -6,7 +6,7 @@ fs/read_write.c do_sendfile; kernel/sys.c newuname, olduname (6.1).
 """
 
 import struct
-from errno import EBADF, EINVAL
+from errno import EBADF, EEXIST, EINVAL, ENOENT
 from os import O_RDWR
 
 import pytest
@@ -185,6 +185,34 @@ def test_epoll_gives_back_what_it_was_given(guest, entry, pipe):
     assert seen == {(READABLE, DATA), (WRITABLE, DATA + 1)}
     assert guest.call(entry, "epoll_wait", fd, Buffer(32), 1, 0).value == 1
     assert guest.call(entry, "epoll_wait", fd, Buffer(32), 0, 0).errno == EINVAL
+
+
+ONCE, ON_CHANGE = 1 << 30, 1 << 31
+
+
+def test_epoll_tells_once_or_at_a_change_where_it_is_asked_to(guest, entry, pipe):
+    """Source: fs/eventpoll.c ep_send_events (6.1)."""
+    fd = guest.call(entry, "epoll_create1", 0).value
+    once, change = (struct.pack("<IQ", READABLE | how, DATA) for how in (ONCE, ON_CHANGE))
+    rows = [
+        (0, "epoll_ctl", fd, ADD, pipe[0], once),
+        (1, "epoll_wait", fd, Buffer(32), 2, 0),
+        (1, "write", pipe[1], b"x", 1),
+        (0, "epoll_wait", fd, Buffer(32), 2, 0),
+        (0, "epoll_ctl", fd, MODIFY, pipe[0], change),
+        (1, "epoll_wait", fd, Buffer(32), 2, 0),
+        (0, "epoll_wait", fd, Buffer(32), 2, 0),
+        (1, "write", pipe[1], b"x", 1),
+        (1, "epoll_wait", fd, Buffer(32), 2, 0),
+        (-EEXIST, "epoll_ctl", fd, ADD, pipe[0], once),
+        (-EINVAL, "epoll_ctl", fd, ADD, fd, once),
+        (-EINVAL, "epoll_ctl", fd, 4, pipe[0], once),
+        (0, "epoll_ctl", fd, DELETE, pipe[0], 0),
+        (-ENOENT, "epoll_ctl", fd, DELETE, pipe[0], 0),
+        (-ENOENT, "epoll_ctl", fd, MODIFY, pipe[0], once),
+    ]
+    said = guest.series(entry, [call for _, *call in rows])
+    assert [one.value for one in said] == [row[0] for row in rows]
 
 
 LETTERS = b"abcdefghijklmnopqrstuvwxyz"

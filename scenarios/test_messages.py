@@ -19,6 +19,7 @@ AF_UNIX, DATAGRAM, SOL_SOCKET = 1, 2, 1
 RIGHTS, CREDENTIALS, PASS_CREDENTIALS = 1, 2, 16
 LINGER, RECEIVE_TIMEOUT, SEND_TIMEOUT, TYPE = 13, 20, 21, 3
 CUT_CONTROL, CUT_DATA, CLOSE_ON_EXEC = 0x8, 0x20, 0x4000_0000
+AT_ONCE = 0x40
 HEADER, SEGMENTS, DATA, CONTROL = (ARENA.start + 0x8000 + 0x400 * n for n in range(4))
 
 
@@ -183,3 +184,19 @@ def test_an_address_is_told_as_far_as_there_is_room_and_its_length_whole(guest, 
         assert guest.read(entry.abi, DATA, 4) == struct.pack("<I", len(address)), room
     bad = At(DATA, struct.pack("<i", -1))
     assert guest.call(entry, "getsockname", fd, Buffer(112), bad).errno == EINVAL
+
+
+def test_the_length_of_each_of_many_messages_is_told(guest, entry, pair):
+    """Source: net/socket.c __sys_sendmmsg, do_recvmmsg (6.1)."""
+    size = entry.table.word_bytes
+    guest.write(entry.abi, SEGMENTS + 2 * size, entry.table.words(DATA, 5))
+    both = b"".join(
+        entry.table.words(0, 0, SEGMENTS + place * 2 * size, 1, 0, 0, 0) + b"\xa5" * size
+        for place in range(2)
+    )
+    for fd, name, *more in ((pair[0], "sendmmsg"), (pair[1], "recvmmsg", 0)):
+        guest.write(entry.abi, HEADER, both)
+        assert guest.call(entry, name, fd, HEADER, 2, AT_ONCE, *more).value == 2
+        told = guest.read(entry.abi, HEADER, len(both))
+        lengths = [told[8 * size * at - size :][:4] for at in (1, 2)]
+        assert lengths == [(8).to_bytes(4, "little"), (5).to_bytes(4, "little")], name

@@ -7,7 +7,7 @@ include/uapi/asm-generic/siginfo.h (6.1).
 """
 
 import struct
-from errno import EAGAIN, EINVAL, EPERM, ESRCH
+from errno import EAGAIN, EBADF, EINVAL, EPERM, ESRCH
 
 import pytest
 
@@ -78,6 +78,21 @@ def test_a_queued_signal_brings_its_value(guest, entry, own, name):
     whom = (own,) if name == "rt_sigqueueinfo" else (own, own)
     information = layout.encode(**given).ljust(SIGNAL_BYTES, b"\0")
     assert guest.call(entry, name, *whom, FIRST, information).value == 0
+    assert take(guest, entry, FIRST, layout) == given
+
+
+def test_a_signal_sent_by_a_descriptor_is_the_one_that_it_says(guest, entry, own):
+    """Source: kernel/signal.c pidfd_send_signal (6.1)."""
+    layout = QUEUED[entry.table.name]
+    given = {"signal": FIRST, "errno": 7, "code": SI_QUEUE, "pid": 5, "uid": 6}
+    given["value"] = VALUE & entry.table.mask
+    information = layout.encode(**given).ljust(SIGNAL_BYTES, b"\0")
+    process = guest.call(entry, "pidfd_open", own, 0).value
+    cases = {(process, LAST, 0): EINVAL, (process, FIRST, 1 << 30): EINVAL, (0, FIRST, 0): EBADF}
+    calls = [("pidfd_send_signal", fd, signal, information, f) for fd, signal, f in cases]
+    seen = [one.errno for one in guest.series(entry, calls)]
+    assert dict(zip(cases, seen, strict=True)) == cases
+    assert guest.call(entry, "pidfd_send_signal", process, FIRST, information, 0).value == 0
     assert take(guest, entry, FIRST, layout) == given
 
 
