@@ -50,6 +50,15 @@ class Cpu:
         return self.vendor == "GenuineIntel"
 
 
+def read_features(cpuinfo: bytes) -> frozenset[str]:
+    """Return what a kernel says of its processors, from what /proc/cpuinfo holds: "smap" and such.
+
+    What it does not use is not among them. Source: arch/x86/kernel/cpu/proc.c show_cpuinfo (6.1).
+    """
+    rows = (line.partition(":") for line in cpuinfo.decode(errors="replace").splitlines())
+    return frozenset(f for name, _, said in rows if name.strip() == "flags" for f in said.split())
+
+
 def why_unavailable(entry: EntryPath, arch: Arch, cpu: Cpu) -> str:
     """Return why a program cannot use `entry` there, empty when it can.
 

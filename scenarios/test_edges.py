@@ -39,6 +39,7 @@ from os import (
 
 import pytest
 
+from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 from harness.arch import I386
 from harness.landscape import HOLE
@@ -55,19 +56,6 @@ NAME = b"/edges/" + b"n" * 255
 HERE, REMOVE_FOLDER = -100, 0x200
 NO_REPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
 MOST_MINUTES, NONE = 15 * 60, b"(none)"
-
-
-def wrong(guest, entry, rows):
-    """Make calls in a row, and return those with another answer than the row begins with.
-
-    An answer is a result, or an error's number with a minus.
-    """
-    seen = guest.series(entry, [call for _, *call in rows])
-    return [
-        f"{said}, and not {row[0]}"
-        for row, said in zip(rows, seen, strict=True)
-        if said.value != row[0]
-    ]
 
 
 def test_descriptors_and_limits(guest, entry):
@@ -98,7 +86,7 @@ def test_descriptors_and_limits(guest, entry):
         (-EINVAL, "epoll_create", 0),
         (-EINVAL, "epoll_create1", 1),
     ]
-    assert wrong(guest, entry, rows) == []
+    assert find_wrong(guest, entry, rows) == []
 
 
 F_DUPFD, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC = 0, 1, 2, 1030
@@ -122,7 +110,7 @@ def test_a_descriptor_is_closed_by_an_exec_if_so_asked(guest, entry):
         (keep[0], "dup2", close[0], keep[0]),
         (0, "fcntl", keep[0], F_GETFD, 0),
     ]
-    assert wrong(guest, entry, rows) == []
+    assert find_wrong(guest, entry, rows) == []
 
 
 BORN = {
@@ -199,7 +187,7 @@ def test_files_and_paths(guest, entry):
         (-ERANGE, "getcwd", ROOM, 6),
         (0, "chdir", b"/\0"),
     ]
-    assert wrong(guest, entry, rows) == []
+    assert find_wrong(guest, entry, rows) == []
 
 
 def test_what_is_done_to_an_open_file(guest, entry):
@@ -224,7 +212,7 @@ def test_what_is_done_to_an_open_file(guest, entry):
         (-ENOTTY, "ioctl", fd, 0x5401, ROOM),
         (-EISDIR, "read", guest.call(entry, "open", FOLDER, O_RDONLY).value, ROOM, 1),
     ]
-    assert wrong(guest, entry, rows) == []
+    assert find_wrong(guest, entry, rows) == []
 
 
 def number(value):
@@ -263,7 +251,7 @@ def test_descriptors_that_count(guest, entry):
         (-EINVAL, "signalfd4", event, bytes(8), 8, 0),
         (-EINVAL, "inotify_init1", 1),
     ]
-    assert wrong(guest, entry, rows) == []
+    assert find_wrong(guest, entry, rows) == []
 
 
 APPEND = b"/edges/appended\0"
@@ -300,7 +288,7 @@ def test_moving_between_files_and_pipes(guest, entry):
         (-EINVAL, "fallocate", file, 0, 0, 0, 0, 0),
         (-EOPNOTSUPP, "preadv2", file, entry.table.words(HOLE, 1), 1, 0, 0, 1 << 30),
     ]
-    assert wrong(guest, entry, rows) == []
+    assert find_wrong(guest, entry, rows) == []
 
 
 def test_memory(guest, entry):
@@ -343,7 +331,7 @@ def test_memory(guest, entry):
         (0, "munmap", start, 0x3000),
     ]
     assert {row[1] for row in rows} <= table.numbers.keys()
-    assert wrong(guest, entry, rows) == []
+    assert find_wrong(guest, entry, rows) == []
 
 
 def test_processes(guest, entry):
@@ -375,7 +363,7 @@ def test_processes(guest, entry):
         (-EINVAL, "sched_setscheduler", pid, 0, b"\1\0\0\0"),
         (0, "prctl", 1, 0, 0, 0, 0),
     ]
-    assert wrong(guest, entry, rows) == []
+    assert find_wrong(guest, entry, rows) == []
 
 
 @pytest.mark.guest_only("it gives the machine another name, and wants privilege")
@@ -395,7 +383,7 @@ def test_what_is_the_whole_machines(guest, entry):
         (-EINVAL, "reboot", 0, 0, 0, 0),
         (-EINVAL, "reboot", 0xFEE1_DEAD, 0, 0, 0),
     ]
-    assert wrong(guest, entry, rows) == []
+    assert find_wrong(guest, entry, rows) == []
 
 
 def test_time_and_a_few_others(guest, entry):
@@ -412,4 +400,4 @@ def test_time_and_a_few_others(guest, entry):
         (-EINVAL, "getrandom", ROOM, 1, 0x8),
         (-EINVAL, "memfd_create", b"m\0", 0x400),
     ]
-    assert wrong(guest, entry, rows) == []
+    assert find_wrong(guest, entry, rows) == []

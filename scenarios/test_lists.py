@@ -11,6 +11,7 @@ from os import O_RDWR
 
 import pytest
 
+from harness.agent.answers import find_wrong
 from harness.agent.arguments import At, Buffer
 from harness.arch import I386
 from harness.landscape import ARENA
@@ -211,8 +212,7 @@ def test_epoll_tells_once_or_at_a_change_where_it_is_asked_to(guest, entry, pipe
         (-ENOENT, "epoll_ctl", fd, DELETE, pipe[0], 0),
         (-ENOENT, "epoll_ctl", fd, MODIFY, pipe[0], once),
     ]
-    said = guest.series(entry, [call for _, *call in rows])
-    assert [one.value for one in said] == [row[0] for row in rows]
+    assert find_wrong(guest, entry, rows) == []
 
 
 LETTERS = b"abcdefghijklmnopqrstuvwxyz"

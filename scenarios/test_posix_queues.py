@@ -8,6 +8,7 @@ from errno import EAGAIN, EBADF, EINVAL, EMSGSIZE, ENOENT, ENOSYS
 
 import pytest
 
+from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 
 pytestmark = pytest.mark.entries("int80", "syscall")
@@ -75,5 +76,4 @@ def test_what_a_queue_does_not_take(guest, entry, queue):
         *[(0, "mq_timedsend", queue, b"a", 1, 0, 0)] * MOST,
         (-EAGAIN, "mq_timedsend", queue, b"a", 1, 0, 0),
     ]
-    seen = guest.series(entry, [call for _, *call in rows])
-    assert [one.value for one in seen] == [row[0] for row in rows]
+    assert find_wrong(guest, entry, rows) == []

@@ -9,6 +9,7 @@ import pytest
 
 from harness.agent.about import AT_HWCAP, AT_HWCAP2, AT_MINSIGSTKSZ, AT_PLATFORM
 from harness.agent.code import place_code
+from harness.cpu import read_features
 from harness.entry import SYSCALL, find_entry_path, function_path
 
 INSTRUCTIONS = ("int80", "sysenter", "syscall32", "syscall", "int80_64")
@@ -70,7 +71,7 @@ def test_a_program_is_told_whether_it_may_read_its_segment_bases(guest, abi):
     said = guest.call(function_path(abi), place_code(guest, abi, RDFSBASE))
     assert told == (said.signal is None)
     assert said.signal is None or said.signal.name == "SIGILL"
-    assert told == ("fsgsbase" in guest.read_file("/proc/cpuinfo").decode().split())
+    assert told == ("fsgsbase" in read_features(guest.read_file("/proc/cpuinfo")))
 
 
 def test_a_program_is_told_its_platform(guest, abi):
@@ -81,7 +82,7 @@ def test_a_program_is_told_its_platform(guest, abi):
 @pytest.mark.needs(since="5.14")
 def test_a_program_is_told_how_large_a_signals_frame_gets(guest, abi):
     state = FXSAVE_BYTES
-    if "xsave" in guest.read_file("/proc/cpuinfo").decode().split():
+    if "xsave" in read_features(guest.read_file("/proc/cpuinfo")):
         state = guest.call(function_path(abi), place_code(guest, abi, CPUID_0D)).value
     beside_it = guest.about(abi).auxv[AT_MINSIGSTKSZ] - state
     assert 768 <= beside_it <= 1024

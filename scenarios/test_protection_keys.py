@@ -15,7 +15,9 @@ import pytest
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import INT3, start_puppet
 from harness.agent.signals import SA_NODEFER, SA_ONSTACK, SA_RESTORER, SA_SIGINFO
+from harness.agent.structures import ACTION
 from harness.arch import I386
+from harness.cpu import read_features
 
 pytestmark = pytest.mark.machine(cpu="EPYC,+pku,+umip", arch="x86_64")
 
@@ -36,7 +38,7 @@ WRPKRU, RETURN = bytes.fromhex("0f01ef"), b"\xc3"
 @pytest.fixture(autouse=True)
 def _keys(guest):
     """Skip where there are no keys."""
-    if b" ospke" not in guest.read_file("/proc/cpuinfo"):
+    if "ospke" not in read_features(guest.read_file("/proc/cpuinfo")):
         pytest.skip("no protection keys on this processor, or not for this kernel")
 
 
@@ -94,7 +96,8 @@ def test_a_handler_has_the_register_of_a_new_program_and_gives_back_the_old(pupp
     handler, restorer, action = stage + 0x100, stage + 0x140, stage + 0x180
     call = "b8ad000000 cd80" if puppet.abi is I386 else "b80f000000 0f05"  # rt_sigreturn
     places = {handler: RDPKRU + INT3 + RETURN, restorer: bytes.fromhex(call)}
-    places[action] = puppet.abi.words(handler, SA_RESTORER | SA_SIGINFO, restorer, 0, 0)
+    fields = {"handler": handler, "restorer": restorer}
+    places[action] = ACTION[puppet.abi.name].encode(**fields, flags=SA_RESTORER | SA_SIGINFO)
     for place, content in places.items():
         puppet.write(place, content)
     assert puppet.call(puppet.own_entry, "rt_sigaction", SIGUSR1, action, 0, 8) == 0
@@ -154,7 +157,8 @@ def test_an_alternate_stack_that_is_less_than_a_frame_ends_the_process(puppet):
     stage, entry = puppet.strings.stage, puppet.own_entry
     puppet.write(stage + 0x100, INT3)
     flags = SA_RESTORER | SA_SIGINFO | SA_ONSTACK | SA_NODEFER
-    puppet.write(stage + 0x180, puppet.abi.words(stage + 0x100, flags, stage + 0x100, 0, 0))
+    fields = {"handler": stage + 0x100, "restorer": stage + 0x100}
+    puppet.write(stage + 0x180, ACTION[puppet.abi.name].encode(**fields, flags=flags))
     seen = {}
     for size in (2 * LEAST_STACK_BYTES, LEAST_STACK_BYTES):
         puppet.write(stage + 0x200, puppet.abi.words(stage + 0x8000, 0, size))

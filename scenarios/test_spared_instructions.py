@@ -15,6 +15,7 @@ from harness.agent.pieces import CODE, ROOM, Piece, run_pieces
 from harness.agent.ptrace import TRAP_STOP
 from harness.agent.puppet import INT3, start_puppet
 from harness.arch import ARCH_I386
+from harness.cpu import read_features
 from harness.landscape import HOLE
 
 pytestmark = pytest.mark.machine(cpu="EPYC,+pku,+umip")
@@ -48,7 +49,7 @@ def told(ran, abi):
 @pytest.fixture(autouse=True)
 def _umip(guest):
     """Skip where the instructions are not spared."""
-    if b" umip" not in guest.read_file("/proc/cpuinfo"):
+    if "umip" not in read_features(guest.read_file("/proc/cpuinfo")):
         pytest.skip("no UMIP on this processor, or not for this kernel")
 
 

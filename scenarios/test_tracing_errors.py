@@ -16,6 +16,7 @@ import pytest
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
+from harness.agent.structures import QUEUED, SENT, SIGNAL_BYTES
 from harness.arch import I386
 from harness.entry import native_entry
 from harness.landscape import EDGE, HOLE, READ_ONLY
@@ -25,8 +26,6 @@ pytestmark = pytest.mark.entries("syscall", "int80")
 KERNEL_THREAD = 2
 EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 4, 6, 128
 SIGRTMIN, SI_USER, SI_QUEUE = 34, 0, -1
-INFO_UNION = {32: 12, 64: 16}
-"""Where siginfo has its sender, by the bits of its ABI."""
 
 
 @pytest.fixture
@@ -179,14 +178,16 @@ def test_a_signal_stops_the_traced_process_and_may_be_replaced_or_dropped(puppet
     assert puppet.resume(by_signal=SIGUSR2) == Status(SIGUSR2)
 
 
+def queued(entry, number, value):
+    """Return what is told of a signal that brings a value."""
+    given = {"signal": number, "code": SI_QUEUE, "pid": 5, "uid": 6, "value": value}
+    return QUEUED[entry.table.name].encode(**given).ljust(SIGNAL_BYTES, b"\0")
+
+
 def queue(guest, entry, puppet, number, value):
     """Queue a signal with a value by `entry`."""
-    sender = struct.pack("<iI", 5, 6) + entry.table.words(value)
-    info = struct.pack("<iii", number, 0, SI_QUEUE).ljust(INFO_UNION[entry.table.bits], b"\0")
-    said = guest.call(
-        entry, "rt_sigqueueinfo", puppet.pid, number, (info + sender).ljust(128, b"\0")
-    )
-    assert said.value == 0
+    information = queued(entry, number, value)
+    assert guest.call(entry, "rt_sigqueueinfo", puppet.pid, number, information).value == 0
 
 
 def test_a_signal_that_replaces_another_comes_from_the_tracer(guest, entry, puppet):
@@ -201,27 +202,25 @@ def test_a_signal_that_replaces_another_comes_from_the_tracer(guest, entry, pupp
     assert puppet.resume() == Status.stopped(SIGUSR1)
     assert puppet.resume(by_signal=SIGUSR2) == TRAP_STOP
     assert puppet.after()["ax"] == SIGUSR2
-    union = INFO_UNION[puppet.abi.bits]
-    told = puppet.read(info, 128)
-    assert struct.unpack_from("<iii", told) == (SIGUSR2, 0, SI_USER)
     tracer = guest.call(entry, "getpid").value
-    assert struct.unpack_from("<iIQ", told, union) == (tracer, 0, 0), "who has sent it"
+    sent = SENT[puppet.abi.name].encode(signal=SIGUSR2, code=SI_USER, pid=tracer)
+    told = puppet.read(info, SIGNAL_BYTES)
+    assert told.hex() == sent.ljust(SIGNAL_BYTES, b"\0").hex(), "who has sent it"
 
 
 def test_signals_that_wait_are_shown_from_any_place_on(guest, entry, puppet):
-    waiting, size = (0x1111, 0x2222, 0x3333), 128
+    waiting, room = (0x1111, 0x2222, 0x3333), 4 * SIGNAL_BYTES
     mask = (1 << SIGRTMIN - 1).to_bytes(8, "little")
     assert puppet.ptrace(Request.SETSIGMASK, 8, mask).value == 0
     for value in waiting:
         queue(guest, entry, puppet, SIGRTMIN, value)
     for first, count, shared in ((0, 9, 1), (1, 9, 1), (0, 2, 1), (3, 1, 1), (0, 9, 0)):
         asked = struct.pack("<QIi", first, shared, count)
-        said = puppet.ptrace(Request.PEEKSIGINFO, asked, Buffer(4 * size))
+        said = puppet.ptrace(Request.PEEKSIGINFO, asked, Buffer(room))
         values = waiting[first:][:count] if shared else ()
         assert said.value == len(values)
-        places = range(INFO_UNION[entry.table.bits] + 8, 4 * size, size)
-        seen = [struct.unpack_from("<I", said.memory[0], place)[0] for place in places]
-        assert seen == [*values, *[0xA5A5_A5A5] * (4 - len(values))], (first, count)
+        expected = b"".join(queued(entry, SIGRTMIN, value) for value in values)
+        assert said.memory[0].hex() == expected.ljust(room, b"\xa5").hex(), (first, count)
 
 
 def test_a_stop_of_the_whole_group_and_its_continuation(puppet):

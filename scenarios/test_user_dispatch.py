@@ -16,6 +16,7 @@ from harness.agent.filters import AUDIT_ARCH
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import INT3, start_puppet
 from harness.agent.signals import SA_SIGINFO
+from harness.agent.structures import ACTION
 from harness.entry import ENTRY_POINTS, SYSCALL
 from harness.landscape import HOLE
 
@@ -134,7 +135,7 @@ def test_a_handler_returns_by_the_vdso_whatever_is_blocked(puppet, entry, flags)
     """Source: arch/x86/entry/vdso/vma.c arch_syscall_is_vdso_sigreturn (6.1)."""
     handler, action = puppet.strings.stage + 0x100, puppet.strings.stage + 0x180
     puppet.write(handler, RETURN)
-    puppet.write(action, entry.abi.words(handler, flags, 0, 0, 0))
+    puppet.write(action, ACTION[entry.abi.name].encode(handler=handler, flags=flags))
     assert puppet.call(entry, "rt_sigaction", SIGUSR1, action, 0, 8) == 0
     block(puppet, entry)
     puppet.send_to(INT3)

@@ -23,20 +23,18 @@ void keep_reports(void)
 
 void write_reports(void)
 {
-	write_kept();
 	is_keeping = 0;
+	write_kept();
 }
 
 static void put(const char *line, uptr bytes)
 {
-	if (!is_keeping) {
-		write_all(1, line, bytes);
-		return;
-	}
 	if (bytes > sizeof(kept) - kept_bytes)
 		write_kept();
 	memcpy(kept + kept_bytes, line, bytes);
 	kept_bytes += bytes;
+	if (!is_keeping)
+		write_kept();
 }
 
 static char hexadecimal(u32 four)

@@ -19,8 +19,8 @@ from harness.agent.client import AgentClient, Exit
 from harness.agent.guard import Anything, Guard
 from harness.agent.identity import Identity
 from harness.agent.program import Program, pack
-from harness.arch import Abi, Arch
-from harness.build.programs import STANDING_PROBES, build_program, probe_recipe
+from harness.arch import Abi
+from harness.build.programs import STANDING_PROBES, build_program, probe_path, probe_recipe
 from harness.cpu import Cpu, why_unavailable
 from harness.deadline import Deadline, Patience
 from harness.entry import EntryPath
@@ -102,7 +102,7 @@ class Guest:
         self._cpu = next((about.cpu for about in known.values()), None)
         self._log: list[str] = []
         self._kept = ""
-        self._brought = set() if identity.target else set(_standing(identity.arch))
+        self._brought: set[str] = set()
 
     def __repr__(self) -> str:
         """Return which kernel this is, for assertions that failed."""
@@ -354,10 +354,11 @@ class Guest:
             GuestError: the probe did not end by itself with status 0.
         """
         self.guard.check_probe(abi, name)
-        path = self.place(_probe_path(name, abi))
+        path = self.place(f"/{probe_path(name, abi)}")
         argv = [path, *(f"{number & abi.mask:x}" for number in numbers)]
         with self.asked.noting(Probed(abi, name, numbers)):
-            if path not in self._brought:
+            stands = name in STANDING_PROBES and not self.identity.target
+            if not stands and path not in self._brought:
                 program = build_program(probe_recipe(name, abi), abi)
                 self.write_file(path, program.read_bytes(), mode=0o755)
                 self._brought.add(path)
@@ -435,15 +436,6 @@ class Guest:
                 said = f"the kernel complained: {splat}; {error.message}"
                 raise KernelSplat(said, evidence=read_trouble(self._kept)) from error
             raise
-
-
-def _probe_path(name: str, abi: Abi) -> str:
-    return f"/probes/{name}.{abi}"
-
-
-def _standing(arch: Arch) -> Iterator[str]:
-    """Yield the paths of the probes that a guest's initramfs has brought."""
-    return (_probe_path(name, abi) for name in STANDING_PROBES for abi in arch.abis)
 
 
 def _program_of(call: Call) -> Program:

@@ -8,7 +8,6 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from harness.build.programs import (
     agent_recipe,
     build_programs,
     executor_recipe,
+    probe_path,
     probe_recipe,
 )
 from harness.kernels.storing import translated
@@ -94,39 +94,26 @@ def guest_programs(arch: Arch) -> tuple[bytes, ...]:
     Raises:
         HostError: they cannot be compiled, or the cache cannot be written.
     """
-    return _read(build_programs(_programs(arch)))
+    return tuple(path.read_bytes() for path in build_programs([*_always(arch).values()]))
 
 
-def _programs(arch: Arch) -> list[tuple[Recipe, Abi]]:
-    return [
-        (agent_recipe(arch.abi), arch.abi),
-        *((executor_recipe(abi), abi) for abi in arch.abis),
-    ]
-
-
-def _read(paths: Iterable[Path]) -> tuple[bytes, ...]:
-    return tuple(path.read_bytes() for path in paths)
+def _always(arch: Arch) -> dict[str, tuple[Recipe, Abi]]:
+    """Return what runs in every guest, by its path."""
+    executors = {f"executor.{abi}": (executor_recipe(abi), abi) for abi in arch.abis}
+    return {"init": (agent_recipe(arch.abi), arch.abi), **executors}
 
 
 def _base(arch: Arch) -> list[Entry]:
-    probes = [(name, abi) for name in STANDING_PROBES for abi in arch.abis]
-    recipes = _programs(arch) + [(probe_recipe(name, abi), abi) for name, abi in probes]
-    agent, *others = _read(build_programs(recipes))
-    executors, standing = others[: len(arch.abis)], others[len(arch.abis) :]
+    probes = ((name, abi) for name in STANDING_PROBES for abi in arch.abis)
+    standing = {probe_path(name, abi): (probe_recipe(name, abi), abi) for name, abi in probes}
+    programs = {**_always(arch), **standing}
+    built = build_programs([*programs.values()])
     return [
         folder("dev"),
         character_device("dev/console", 5, 1),
-        program("init", agent),
-        *(
-            program(f"executor.{abi}", content)
-            for abi, content in zip(arch.abis, executors, strict=True)
-        ),
         folder("bin"),
         folder("probes"),
-        *(
-            program(f"probes/{name}.{abi}", content)
-            for (name, abi), content in zip(probes, standing, strict=True)
-        ),
+        *(program(path, made.read_bytes()) for path, made in zip(programs, built, strict=True)),
     ]
 
 

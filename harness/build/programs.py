@@ -66,6 +66,11 @@ def executor_recipe(abi: Abi) -> Recipe:
     return Recipe("executor", (*own, *_entry_sources(abi)))
 
 
+def probe_path(name: str, abi: Abi) -> str:
+    """Return where a guest has a probe, brought or standing, below its root."""
+    return f"probes/{name}.{abi}"
+
+
 def probe_recipe(name: str, abi: Abi) -> Recipe:
     """Return what the probe called `name` is made of: its one file, and what all probes share.
 
