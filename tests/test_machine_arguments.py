@@ -13,7 +13,7 @@ from harness.cpu import Cpu
 from harness.entry import INT80, SYSCALL32, SYSENTER, EntryPath
 from harness.errors import DeclarationError
 from harness.machine.arguments import BY_HAND, Wiring, qemu_arguments
-from harness.machine.errata import Situation, find_erratum
+from harness.machine.errata import IRET_UNDER_SMAP, Situation, find_erratum
 from harness.machine.plan import BASE_COMMAND_LINE, MachineOptions, MachinePlan, plan_machine
 from harness.machine.state import state_key
 
@@ -77,7 +77,7 @@ def test_equal_plans_give_equal_command_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "cpu", "accelerator", "qemu", "wrong"),
+    ("of", "cpu", "accelerator", "qemu", "wrong"),
     [
         (SYSCALL32, INTEL, "tcg", (7, 2), True),
         (SYSCALL32, AMD, "tcg", (7, 2), False),
@@ -88,13 +88,15 @@ def test_equal_plans_give_equal_command_lines() -> None:
         (SYSENTER, WITHOUT_SEP, "tcg", (9, 2), True),
         (SYSENTER, WITHOUT_SEP, "kvm", (9, 2), False),
         (INT80, INTEL, "tcg", (7, 2), False),
+        (IRET_UNDER_SMAP, AMD, "tcg", (9, 0), True),
+        (IRET_UNDER_SMAP, AMD, "tcg", (9, 1), False),
     ],
 )
 def test_known_errors_of_emulators(
-    entry: EntryPath, cpu: Cpu, accelerator: str, qemu: tuple[int, int], *, wrong: bool
+    of: EntryPath | str, cpu: Cpu, accelerator: str, qemu: tuple[int, int], *, wrong: bool
 ) -> None:
     situation = Situation(ARCH_X86_64, accelerator, cpu, qemu)
-    assert bool(find_erratum(entry, situation)) is wrong
+    assert bool(find_erratum(of, situation)) is wrong
 
 
 def test_a_machine_that_counts_instructions_is_another_one_and_tcgs() -> None:

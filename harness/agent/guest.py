@@ -239,14 +239,14 @@ class Guest:
             return f"an {self.identity.arch} kernel runs no {entry.abi} programs"
         return why_unavailable(entry, self.identity.arch, self.cpu)
 
-    def find_erratum(self, entry: EntryPath) -> Erratum | None:
-        """Return the emulator's known error that `entry` would run into here.
+    def find_erratum(self, of: EntryPath | str) -> Erratum | None:
+        """Return the emulator's known error that `of`, as errata.py names it, runs into here.
 
         A host may be emulated, too; its emulator's version is not known, so it has every error.
         """
         said, cpu = self.identity, self.cpu
         accelerator = "tcg" if cpu.by_tcg else said.accelerator
-        return find_erratum(entry, Situation(said.arch, accelerator, cpu, said.qemu))
+        return find_erratum(of, Situation(said.arch, accelerator, cpu, said.qemu))
 
     def why_not_asked(self, entry: EntryPath) -> str:
         """Return why `entry` cannot be used here, or would be answered by the emulator's error.

@@ -75,12 +75,8 @@ def read_saved_devices(container: bytes) -> SavedDevices | None:
     Args:
         container: the file of a snapshot-save, with its one stream in consecutive clusters.
     """
-    start = container.find(_MAGIC)
-    text_at = container.find(_DESCRIPTION, start)
-    if start < 0 or text_at < 0:
-        return None
-    (length,) = _LENGTH.unpack_from(container, text_at - _LENGTH.size)
     try:
+        start, text_at, length = _locate(container)
         devices = json.loads(container[text_at : text_at + length])["devices"]
         whole = container[start : text_at + length]
         common, cpu, timer = (_find(whole, devices, n) for n in ("cpu_common", "cpu", "timer"))
@@ -100,12 +96,8 @@ def read_saved_processor(container: bytes) -> dict[str, int]:
     Returns:
         Those of 1, 2, 4 or 8 bytes; nothing where the container is not as we know it.
     """
-    start = container.find(_MAGIC)
-    text_at = container.find(_DESCRIPTION, start)
-    if start < 0 or text_at < 0:
-        return {}
-    (length,) = _LENGTH.unpack_from(container, text_at - _LENGTH.size)
     try:
+        start, text_at, length = _locate(container)
         devices = json.loads(container[text_at : text_at + length])["devices"]
         cpu = _find(container[start:text_at], devices, "cpu")
     except (ValueError, LookupError, TypeError):
@@ -117,6 +109,17 @@ def read_saved_processor(container: bytes) -> dict[str, int]:
         for at, field in zip(places, fields, strict=False)
         if field["size"] in _NUMBERS and "array_len" not in field
     }
+
+
+def _locate(container: bytes) -> tuple[int, int, int]:
+    """Return where the stream begins, where its description does, and the length of that, in bytes.
+
+    Raises:
+        ValueError: there is none.
+    """
+    start = container.index(_MAGIC)
+    text_at = container.index(_DESCRIPTION, start)
+    return start, text_at, _LENGTH.unpack_from(container, text_at - _LENGTH.size)[0]
 
 
 def _make_lean(
