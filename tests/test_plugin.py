@@ -353,6 +353,24 @@ def test_a_kernel_that_does_not_boot_is_not_tried_for_every_test(tmp_path: Path)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_run_that_its_first_failure_ends_says_who_is_at_fault(
+    workers: str, tmp_path: Path
+) -> None:
+    scenarios = """
+        from harness.errors import HostError
+
+        def test_kernel(guest):
+            assert guest.call(SYSCALL, "getppid").value == 2
+
+        def test_host(guest):
+            raise HostError("the disk is full")
+    """
+    options = ("--kernel", X86_64, "-x", "-n", workers)
+    assert session(tmp_path, scenarios, *options, "-k", "kernel").status == 1
+    assert session(tmp_path, scenarios, *options, "-k", "host").status == 2
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_host_without_tools_ends_it_with_one_sentence(workers: str, tmp_path: Path) -> None:
     scenarios = "def test_it(entry): pass"
     done = session(tmp_path, scenarios, "-n", workers, PATH=str(tmp_path), CC="")

@@ -162,20 +162,26 @@ def status_of(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, st
 class Tally:
     """Counts what went wrong, for the session's exit status.
 
-    Status 2 when something did, and nothing that a kernel is to blame for.
+    Status 2 when something did, and nothing that a kernel is to blame for; 1 when something is,
+    also where xdist calls the session interrupted because `--maxfail` has ended it (3.8,
+    dsession.py pytest_runtestloop).
     """
 
     def __init__(self) -> None:
-        self._kinds: set[OutcomeKind] = set()
+        self._kinds: list[OutcomeKind] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember the kind of a failure; one that was given none is a plain one."""
         if report.failed:
-            self._kinds.add(find_kind(report) or OutcomeKind.FAIL)
+            self._kinds.append(find_kind(report) or OutcomeKind.FAIL)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Settle the exit status."""
+        wanted = session.config.getoption("maxfail") or 0
+        enough = 0 < wanted <= len(self._kinds)
+        if enough and session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         failed = session.exitstatus == pytest.ExitCode.TESTS_FAILED
-        if failed and self._kinds and self._kinds <= set(_BLAMELESS):
+        if failed and self._kinds and set(self._kinds) <= set(_BLAMELESS):
             session.exitstatus = OutcomeKind.INFRASTRUCTURE.value.exit_status
