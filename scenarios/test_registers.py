@@ -5,12 +5,16 @@ Source: the contract above each file of guest/entry/; arch/x86/entry/calling.h P
 entry_64.S syscall_return_via_sysret (6.1).
 """
 
+import struct
 from errno import EBADF, EFAULT, ENOSYS
 
 import pytest
 
 from harness.agent.calls import Call
-from harness.landscape import HOLE
+from harness.agent.code import CODE, place_code
+from harness.agent.vdso import read_vdso
+from harness.entry import INT80, function_path
+from harness.landscape import ARENA, HOLE
 
 PLAIN = 0x202
 DIRECTION, STATUS = 0x400, 0x8D5
@@ -89,3 +93,63 @@ def test_no_register_brings_a_kernel_address_back(guest, entry, kind):
     said = guest.call(entry, *CALLS[kind][0])
     news = {name: said.after[name] for name in said.clobbered - {entry.number}}
     assert {name: hex(value) for name, value in news.items() if value >> 63} == {}
+
+
+WIDE, NARROW = 0x33, 0x23
+"""Code segments of 64 and of 32 bits. Source: asm/segment.h __USER_CS, __USER32_CS (6.1)."""
+UPPER = {f"r{n}": 0x8080_0000_00C0_0000 | n << 24 for n in range(8, 16)}
+EVERY_FLAG = 0x3F_FFFF
+"""SYSRET takes them from r11."""
+
+
+def far(address, segment):
+    return address.to_bytes(4, "little") + segment.to_bytes(2, "little")
+
+
+def within_wide_code(at, instructions):
+    """Assemble, for 32-bit code at an address: go on in 64-bit code, and come back behind it."""
+    pointer = at + 7 + len(instructions) + 7
+    come_back = b"\xff\x2c\x25" + pointer.to_bytes(4, "little") + far(pointer + 6, NARROW)
+    return b"\xea" + far(at + 7, WIDE) + instructions + come_back
+
+
+def setting_upper():
+    """Assemble moves of numbers to r8 to r15."""
+    values = [value.to_bytes(8, "little") for value in UPPER.values()]
+    return b"".join(bytes([0x49, 0xB8 + place]) + value for place, value in enumerate(values))
+
+
+def storing_upper(at):
+    """Assemble moves of r8 to r15 to eight words of memory."""
+    places = [(at + 8 * place).to_bytes(4, "little") for place in range(8)]
+    return b"".join(bytes([0x4C, 0x89, 8 * n + 4, 0x25]) + place for n, place in enumerate(places))
+
+
+def upper_after(guest, abi, name, *arguments):
+    """Return r8 to r15, which held `UPPER`, after a call that 32-bit code makes by the vDSO."""
+    number = guest.table(INT80).number(name).to_bytes(4, "little")
+    code = within_wide_code(CODE, setting_upper()) + b"\xb8" + number
+    behind = CODE + len(code) + 5
+    way = read_vdso(guest, abi).address("__kernel_vsyscall", "LINUX_2.5") - behind
+    code += b"\xe8" + (way & abi.mask).to_bytes(4, "little")
+    code += within_wide_code(behind, storing_upper(ARENA.start)) + b"\xc3"
+    guest.call(function_path(abi), place_code(guest, abi, code), *arguments)
+    return dict(zip(UPPER, struct.unpack("<8Q", guest.read(abi, ARENA.start, 64)), strict=True))
+
+
+DEEP_CALLS = (("pipe", ARENA.start + 0x100), ("mmap2", 0, 4096, 1, 0x22))
+"""Calls that go through enough of the kernel to use every register there."""
+
+
+@pytest.mark.needs(arch="x86_64")
+@pytest.mark.machine
+@pytest.mark.machine(cpu="EPYC")
+@pytest.mark.abis("i386")
+def test_a_fast_call_leaves_nothing_of_the_kernels_where_64_bit_code_can_look(guest, abi):
+    """Source: arch/x86/entry/entry_64_compat.S sysret32_from_system_call (6.1)."""
+    left = {}
+    for name, *arguments in DEEP_CALLS:
+        seen = upper_after(guest, abi, name, *arguments)
+        seen["r11"] &= ~EVERY_FLAG
+        left |= {(name, r): hex(v) for r, v in seen.items() if v not in (0, UPPER[r])}
+    assert left == {}
