@@ -14,7 +14,7 @@ from signal import SIGBUS, SIGTRAP
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.ptrace import TRAP_STOP, Option, Request, Status
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import INT3, load_word, start_puppet
 from harness.arch import ARCH_I386, I386
 from harness.entry import INT80, INT80_64
@@ -92,6 +92,62 @@ def test_a_register_that_holds_an_entry_of_the_ldt_follows_its_change(puppet):
     puppet.write(stage + ASKED, descriptor(0, stage + AFTER))
     code = change_and_read(puppet, "es", LDT_SELECTOR, puppet.number(INT80, "modify_ldt"))
     assert word_read(puppet, code, bx=WRITE, cx=stage + ASKED, dx=16) == b"new."
+
+
+NOTHING = 0x28
+"""Flags of an entry that says nothing: not present, to be read only."""
+STORE = {"ds": b"\x8c\xd8", "es": b"\x8c\xc0", "fs": b"\x8c\xe0", "gs": b"\x8c\xe8"}  # to %eax
+
+
+@pytest.mark.abis("i386")
+def test_a_register_whose_thread_local_entry_was_taken_away_is_null(guest, puppet):
+    """On the way out by IRET: entry_32.S RESTORE_REGS; tls.c do_set_thread_area."""
+    number, at, seen = first_of_gdt(guest) + 1, puppet.strings.stage + ASKED, {}
+    call = b"\xb8" + puppet.number(INT80, "set_thread_area").to_bytes(4, "little") + b"\xcd\x80"
+    for register, store in STORE.items():
+        prepare(puppet, descriptor(number, 0))
+        assert puppet.call(INT80, "set_thread_area", at) == 0
+        puppet.write(at, struct.pack("<IIII", number, 0, 0, NOTHING))
+        puppet.send_to(call + store + INT3, bx=at, **{register: number * 8 + 3})
+        assert puppet.resume() == TRAP_STOP, register
+        seen[register] = puppet.registers()[register], puppet.registers()["ax"]
+    assert seen == dict.fromkeys(STORE, (0, 0))
+
+
+@pytest.mark.abis("i386")
+@pytest.mark.entries("kernel_vsyscall", "sysenter", "syscall32")
+def test_a_fast_call_that_takes_the_entry_of_fs_or_gs_away_leaves_null(guest, entry, puppet):
+    """On the way out by SYSEXIT: entry_32.S entry_SYSENTER_32."""
+    number, at, seen = first_of_gdt(guest) + 1, puppet.strings.stage + ASKED, {}
+    for register in ("fs", "gs"):
+        prepare(puppet, descriptor(number, 0))
+        assert puppet.call(INT80, "set_thread_area", at) == 0
+        puppet.set_registers(**{register: number * 8 + 3})
+        puppet.write(at, struct.pack("<IIII", number, 0, 0, NOTHING))
+        puppet.prepare(entry, "set_thread_area", at)
+        assert puppet.resume() == TRAP_STOP, register
+        seen[register] = puppet.after()[register]
+    assert seen == {"fs": 0, "gs": 0}
+
+
+CODE_FLAGS = FLAT | 4
+"""The same for code."""
+
+
+@pytest.mark.abis("i386")
+@pytest.mark.entries("int80", "kernel_vsyscall", "sysenter", "syscall32")
+def test_code_and_stack_segments_set_at_a_calls_exit_are_the_programs(entry, puppet):
+    """SYSEXIT and SYSRET know only one of each: arch/x86/entry/common.c do_fast_syscall_32."""
+    seen = {}
+    for register, flags in (("ss", FLAT), ("cs", CODE_FLAGS)):
+        prepare(puppet, descriptor(0, 0, flags))
+        assert puppet.call(INT80, "modify_ldt", WRITE, puppet.strings.stage + ASKED, 16) == 0
+        puppet.prepare(entry, "getppid")
+        assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP] * 2
+        puppet.set_registers(**{register: LDT_SELECTOR})
+        assert puppet.resume() == TRAP_STOP
+        seen[register] = puppet.registers()[register]
+    assert seen == {"ss": LDT_SELECTOR, "cs": LDT_SELECTOR}
 
 
 @pytest.mark.machine(cpu="EPYC")

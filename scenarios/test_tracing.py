@@ -156,6 +156,21 @@ def test_every_register_set_at_the_exit_arrives(puppet, entry):
     assert {name: found[name] for name in chosen} == chosen
 
 
+@pytest.mark.entries("kernel_vsyscall", *ENTRY_POINTS)
+def test_a_process_sent_elsewhere_from_a_calls_exit_has_there_what_its_tracer_set(puppet, entry):
+    """SYSRET and SYSEXIT, which lose registers, lead to a landing pad only."""
+    puppet.write(puppet.strings.stage, INT3)
+    puppet.prepare(entry, "getppid")
+    assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP] * 2
+    general = [plain_name(name) for name in entry.abi.registers]
+    chosen = {name: 0x0BAD_0000 + place for place, name in enumerate(general)}
+    chosen |= {"ip": puppet.strings.stage, "flags": 0x8D7 | 0x202}
+    puppet.set_registers(**chosen)
+    assert puppet.resume() == TRAP_STOP
+    seen = puppet.registers()
+    assert {name: seen[name] for name in chosen} == chosen | {"ip": puppet.strings.stage + 1}
+
+
 def test_a_call_skipped_at_its_entry_returns_what_ax_was_left_as(puppet, entry):
     old = puppet.call(entry, "umask", 0o22)
     results = {}
