@@ -17,8 +17,10 @@ from harness.agent.structures import (
     ENDED,
     ENDED_AFTER,
     EVENT,
+    FAULT,
     QUEUED,
     READY,
+    REFUSED,
     SENT,
     SIGNAL_BYTES,
     TIMED,
@@ -109,7 +111,36 @@ def test_queued_signals_come_by_number_and_then_in_their_order(guest, entry, own
     assert seen == [(FIRST, 2), (FIRST, 4), (LAST, 1), (LAST, 3)]
 
 
-HANGUP, FAULT, IGNORE = 1, 11, 1
+SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGPOLL, SIGSYS = 4, 5, 7, 8, 11, 29, 31
+SI_MESGQ, SI_ASYNCIO, SI_SIGIO = -3, -4, -5
+KINDS = {
+    **{(signal, 1): FAULT for signal in (SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV)},
+    **{(FIRST, code): QUEUED for code in (SI_QUEUE, SI_MESGQ, SI_ASYNCIO)},
+    **{(FIRST, code): SENT for code in (SI_USER, SI_TKILL)},
+    (FIRST, SI_TIMER): TIMED,
+    (FIRST, SI_SIGIO): READY,
+    (SIGPOLL, POLL_IN): READY,
+    (SIGCHLD, CLD_EXITED): ENDED_AFTER,
+    (SIGSYS, 1): REFUSED,
+}
+"""What a signal brings with it, by its number and code: kernel/signal.c siginfo_layout (6.1)."""
+
+
+def test_what_one_queues_to_oneself_comes_back_whatever_its_kind(guest, entry, own):
+    everything = b"\xff" * 8
+    assert guest.call(entry, "rt_sigprocmask", BLOCK, everything, 0, 8).value == 0
+    seen, expected = {}, {}
+    for (signal, code), layouts in KINDS.items():
+        layout = layouts[entry.table.name]
+        given = {name: 0x1020_3040 + place for place, name in enumerate(layout.names)}
+        expected[signal, code] = given | {"signal": signal, "code": code}
+        information = layout.encode(**expected[signal, code]).ljust(SIGNAL_BYTES, b"\0")
+        assert guest.call(entry, "rt_sigqueueinfo", own, signal, information).value == 0
+        seen[signal, code] = take(guest, entry, signal, layout)
+    assert seen == expected
+
+
+HANGUP, IGNORE = 1, 1
 
 
 def taken(guest, entry, *signals):
@@ -123,10 +154,10 @@ def taken(guest, entry, *signals):
 
 def test_what_a_fault_sends_comes_first(guest, entry, own):
     """Source: kernel/signal.c SYNCHRONOUS_MASK (6.1)."""
-    both = bits(HANGUP, FAULT)
+    both = bits(HANGUP, SIGSEGV)
     assert guest.call(entry, "rt_sigprocmask", BLOCK, both, 0, 8).value == 0
-    guest.series(entry, [("kill", own, HANGUP), ("kill", own, FAULT)])
-    assert taken(guest, entry, HANGUP, FAULT) == [FAULT, HANGUP]
+    guest.series(entry, [("kill", own, HANGUP), ("kill", own, SIGSEGV)])
+    assert taken(guest, entry, HANGUP, SIGSEGV) == [SIGSEGV, HANGUP]
 
 
 def test_a_signal_of_the_old_kind_waits_but_once(guest, entry, own):

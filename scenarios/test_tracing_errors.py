@@ -9,14 +9,34 @@ arch/x86/kernel/ptrace.c arch_ptrace; fs/exec.c (6.1); man 2 ptrace.
 
 import struct
 from errno import EFAULT, EINVAL, EIO, EPERM, ESRCH
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTRAP, SIGUSR1, SIGUSR2
+from signal import (
+    SIGCHLD,
+    SIGCONT,
+    SIGKILL,
+    SIGPOLL,
+    SIGSEGV,
+    SIGSTOP,
+    SIGSYS,
+    SIGTRAP,
+    SIGUSR1,
+    SIGUSR2,
+)
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
-from harness.agent.structures import QUEUED, SENT, SIGNAL_BYTES
+from harness.agent.structures import (
+    ENDED_AFTER,
+    FAULT,
+    QUEUED,
+    READY,
+    REFUSED,
+    SENT,
+    SIGNAL_BYTES,
+    TIMED,
+)
 from harness.arch import I386
 from harness.entry import native_entry
 from harness.landscape import EDGE, HOLE, READ_ONLY
@@ -206,6 +226,23 @@ def test_a_signal_that_replaces_another_comes_from_the_tracer(guest, entry, pupp
     sent = SENT[puppet.abi.name].encode(signal=SIGUSR2, code=SI_USER, pid=tracer)
     told = puppet.read(info, SIGNAL_BYTES)
     assert told.hex() == sent.ljust(SIGNAL_BYTES, b"\0").hex(), "who has sent it"
+
+
+def test_what_a_tracer_says_of_a_signal_is_what_is_told_of_it(puppet):
+    """Source: kernel/signal.c post_copy_siginfo_from_user32, copy_siginfo_to_external32 (6.1)."""
+    kinds = {(SIGSEGV, 1): FAULT, (SIGRTMIN, -1): QUEUED, (SIGRTMIN, -2): TIMED}
+    kinds |= {(SIGPOLL, 1): READY, (SIGCHLD, 1): ENDED_AFTER, (SIGSYS, 1): REFUSED}
+    puppet.signal(SIGUSR1)
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    for (number, code), layouts in kinds.items():
+        layout = layouts[puppet.view.name]
+        given = {name: 0x1020_3040 + place for place, name in enumerate(layout.names)}
+        given |= {"signal": number, "code": code}
+        information = layout.encode(**given).ljust(SIGNAL_BYTES, b"\0")
+        assert puppet.ptrace(Request.SETSIGINFO, 0, information).value == 0
+        told = puppet.siginfo_bytes()
+        assert layout.decode(told) == given, (number, code)
+        assert told.hex() == information.hex(), (number, code)
 
 
 def test_signals_that_wait_are_shown_from_any_place_on(guest, entry, puppet):
