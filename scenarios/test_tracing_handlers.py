@@ -294,14 +294,21 @@ def set_mask(puppet, mask):
     assert puppet.ptrace(Request.SETSIGMASK, 8, mask.to_bytes(8, "little")).value == 0
 
 
-def masks(puppet, name, arguments):
+def saved_mask(puppet, handler, flags):
+    """Return the mask in the frame of a handler that was installed with `flags`."""
+    fields = frame_layout(puppet.abi, flags).fields
+    places = [fields[name] for name in ("mask",) if name in fields]
+    places = places or [fields["oldmask"], fields["mask_high"]]
+    pieces = [puppet.read(handler.stack + at, width) for at, width in places]
+    return hex(int.from_bytes(b"".join(pieces), "little"))
+
+
+def masks(puppet, flags, name, arguments):
     """Return the mask within the handler that ends a call, in its frame, and behind the call."""
     puppet.go_home()
     puppet.prepare(puppet.own_entry, name, *arguments)
     handler = step_into(puppet, SIGUSR1)
-    within = mask_of(puppet)
-    offset, _ = frame_layout(puppet.abi, SA_SIGINFO).fields["mask"]
-    saved = hex(int.from_bytes(puppet.read(handler.stack + offset, 8), "little"))
+    within, saved = mask_of(puppet), saved_mask(puppet, handler, flags)
     assert puppet.resume() == TRAP_STOP
     assert puppet.abi.signed(puppet.after()["ax"]) == -EINTR, name
     return within, saved, mask_of(puppet)
@@ -309,11 +316,14 @@ def masks(puppet, name, arguments):
 
 def test_a_mask_for_the_time_of_a_call_ends_with_it(puppet, before):
     """What the handler goes back to is the mask from before: sigmask_to_save."""
-    calls = calls_that_wait(puppet)
-    set_mask(puppet, before)
-    seen = {name: masks(puppet, name, arguments) for name, arguments in calls.items()}
     within = hex(1 << SIGUSR1 - 1 | 1 << SIGUSR2 - 1)
-    assert seen == dict.fromkeys(seen, (within, hex(before), hex(before)))
+    for kind, flags in frame_kinds(puppet.abi).items():
+        set_handler(puppet, SIGUSR1, flags)
+        calls = calls_that_wait(puppet)
+        set_mask(puppet, before)
+        for name, arguments in calls.items():
+            seen = masks(puppet, flags, name, arguments)
+            assert seen == (within, hex(before), hex(before)), (kind, name)
 
 
 def test_a_mask_for_the_time_of_a_call_ends_when_it_is_made_again(puppet, before):
