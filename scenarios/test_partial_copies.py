@@ -140,9 +140,20 @@ def test_readv_fills_what_comes_before_the_bad_segment(guest, entry, letters):
 @pytest.mark.needs(since="5.16")
 def test_writev_takes_what_comes_before_the_bad_segment(guest, entry):
     guest.write(entry.abi, FIRST, LETTERS)
-    segments = iovec(entry, (FIRST + 3, 5), (HOLE, 8), (FIRST, 8))
-    assert guest.call(entry, "writev", FILE, segments, 3).value == 5
-    assert guest.read_file(WRITTEN) == LETTERS[3:8]
+    cases = [(size, odd) for size in range(1, 9) for odd in (0, 3)]
+    vectors = [iovec(entry, (FIRST + 3, n), (HOLE + odd, 16), (FIRST, 8)) for n, odd in cases]
+    said = guest.series(entry, [("writev", FILE, vector, 3) for vector in vectors])
+    assert {c: one.value for c, one in zip(cases, said, strict=True)} == {c: c[0] for c in cases}
+    assert guest.read_file(WRITTEN) == b"".join(LETTERS[3:][:size] for size, _ in cases)
+
+
+def test_nothing_is_read_to_where_nothing_is_at_any_alignment(guest, entry, letters):
+    """An i386 kernel copies up to the next eight bytes first: usercopy_32.c __copy_user."""
+    cases = [(odd, size) for odd in range(8) for size in (1, 7, 8, 9, 16, 26)]
+    calls = [("pread64", letters, HOLE + odd, size, 0, 0) for odd, size in cases]
+    said = guest.series(entry, calls)
+    seen = {case: one.errno for case, one in zip(cases, said, strict=True)}
+    assert seen == dict.fromkeys(cases, EFAULT)
 
 
 def test_segments_are_filled_in_order_with_empty_ones_between(guest, entry, letters):
