@@ -20,7 +20,7 @@ from harness.landscape import HOLE
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
 SIGCHLD, SIGTRAP, EVENT_FORK = 17, 5, 1
-CLONE_VM, CLONE_SETTLS = 0x100, 0x8_0000
+CLONE_VM, CLONE_PIDFD, CLONE_SETTLS, CLONE_PARENT_SETTID = 0x100, 0x1000, 0x8_0000, 0x10_0000
 CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x20_0000, 0x100_0000
 SS_DISABLE = 2
 NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
@@ -80,6 +80,43 @@ def test_its_number_is_put_where_it_was_asked_for_and_taken_away_at_its_end(pupp
         child.prepare(entry, "exit", 0)
         assert child.resume() == Status.exited(0)
         assert puppet.read(at, 8) == bytes(4) + b"\xff" * 4
+
+
+@pytest.mark.parametrize("flag", [CLONE_PARENT_SETTID, CLONE_PIDFD], ids=["number", "descriptor"])
+def test_the_parent_is_told_the_childs_number_or_a_descriptor_of_it(guest, puppet, entry, flag):
+    at = puppet.strings.stage + 0x1800
+    puppet.write(at, b"\xff" * 8)
+    puppet.prepare(entry, "clone", flag | SIGCHLD, 0, at, 0, 0)
+    assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
+    child = puppet.follow(puppet.event_message())
+    told, behind = struct.unpack("<II", puppet.read(at, 8))
+    if flag == CLONE_PIDFD:
+        of = guest.read_file(f"/proc/{puppet.pid}/fdinfo/{told}").decode().split()
+        told = int(of[of.index("Pid:") + 1])
+    assert (told, behind) == (child.pid, 0xFFFF_FFFF)
+    child.kill()
+
+
+OWNER_DIED, WAITERS, BEFORE_ENTRY = 0x4000_0000, 0x8000_0000, -8
+
+
+def test_locks_that_a_process_ends_with_say_so(puppet, entry):
+    """Source: kernel/futex/core.c exit_robust_list, compat_exit_robust_list (6.1)."""
+    stage, abi = puppet.strings.stage, entry.table
+    head, listed, pending, others = (stage + 0x1800 + 0x40 * n for n in range(4))
+    with cloned(puppet, entry, CLONE_VM, stack=stage + 0x9000) as child:
+        assert child.resume() == TRAP_STOP
+        puppet.write(head, abi.words(listed, BEFORE_ENTRY, pending))
+        puppet.write(listed, abi.words(others))
+        puppet.write(others, abi.words(head))
+        owners = {listed: child.pid | WAITERS, pending: child.pid, others: puppet.pid}
+        for place, owner in owners.items():
+            puppet.write(place + BEFORE_ENTRY, struct.pack("<I", owner))
+        assert child.call(entry, "set_robust_list", head, 3 * abi.word_bytes) == 0
+        child.prepare(entry, "exit", 0)
+        assert child.resume() == Status.exited(0)
+        left = [int.from_bytes(puppet.read(at + BEFORE_ENTRY, 4), "little") for at in owners]
+    assert [hex(x) for x in left] == [hex(OWNER_DIED | WAITERS), hex(OWNER_DIED), hex(puppet.pid)]
 
 
 @pytest.mark.parametrize(
