@@ -234,6 +234,21 @@ def test_a_timer_that_runs_out_brings_its_number_and_value(guest, entry):
     assert seen == {**sent, "timer": number, "overrun": 0, "value": value}
 
 
+TO_A_THREAD, NONE = 4, 1
+
+
+def test_a_timer_tells_a_thread_of_ones_own_only(guest, entry, own):
+    """Source: kernel/time/posix-timers.c good_sigevent (6.1)."""
+    cases = {(TO_A_THREAD, own): 0, (TO_A_THREAD, 1): -EINVAL, (TO_A_THREAD, 0): -EINVAL}
+    cases |= {(NONE, 0): 0, (TO_A_THREAD | NONE, own): -EINVAL, (0x5EED, own): -EINVAL}
+    seen = {}
+    for how, thread in cases:
+        event = EVENT[entry.table.name].encode(value=1, signal=FIRST, how=how, thread=thread)
+        said = guest.call(entry, "timer_create", MONOTONIC, event, Buffer(4))
+        seen[how, thread] = said.value
+    assert seen == cases
+
+
 def test_a_descriptor_that_can_be_read_names_itself(guest, entry, own):
     reading, writing = struct.unpack("<II", guest.call(entry, "pipe", Buffer(8)).memory[0])
     calls = [

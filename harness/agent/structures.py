@@ -119,8 +119,8 @@ OLD_ACTION = _layout("I I I I", "handler mask flags restorer")
 """What sigaction of the i386 table takes and tells."""
 
 EVENT = {
-    "x86_64": _layout("Q ii 48x", "value signal how"),
-    "i386": _layout("I ii 52x", "value signal how"),
+    "x86_64": _layout("Q iii 44x", "value signal how thread"),
+    "i386": _layout("I iii 48x", "value signal how thread"),
 }
 """What timer_create takes."""
 
