@@ -11,6 +11,7 @@ from errno import EBADF, EDOM, EINVAL
 import pytest
 
 from harness.agent.arguments import At, Buffer
+from harness.agent.filters import answer, program_of
 from harness.landscape import ARENA
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
@@ -200,3 +201,18 @@ def test_the_length_of_each_of_many_messages_is_told(guest, entry, pair):
         told = guest.read(entry.abi, HEADER, len(both))
         lengths = [told[8 * size * at - size :][:4] for at in (1, 2)]
         assert lengths == [(8).to_bytes(4, "little"), (5).to_bytes(4, "little")], name
+
+
+ATTACH_FILTER = 26
+
+
+def test_a_filter_of_a_socket_cuts_what_comes(guest, entry, pair):
+    """Source: net/core/filter.c copy_bpf_fprog_from_user (6.1); net/compat.c before 5.8."""
+    guest.write(entry.abi, CONTROL, answer(3))
+    given = program_of(CONTROL, answer(3), entry.table)
+    option = ("setsockopt", pair[1], SOL_SOCKET, ATTACH_FILTER)
+    calls = [(*option, given, len(given)), ("write", pair[0], b"abcdef", 6)]
+    calls += [("read", pair[1], At(DATA, Buffer(8)), 8), (*option, given, len(given) - 1)]
+    said = guest.series(entry, calls)
+    assert [one.value for one in said] == [0, 6, 3, -EINVAL]
+    assert said[2].memory[0] == b"abc" + b"\xa5" * 5
