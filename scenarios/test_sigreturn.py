@@ -240,6 +240,22 @@ def test_the_alternate_stack_is_what_the_frame_says(guest, entry, changed):
     assert seen == {"start": start, "flags": 0, "size": size}
 
 
+SET_INSIDE_BYTES = 0x10000
+"""As large as the alternate stack that a handler sets: guest/probes/deliver.c ALT_BYTES."""
+
+
+@pytest.mark.entries(*PLAIN)
+@pytest.mark.parametrize(("field", "value"), [("ss_size", 100), ("ss_flags", 0x5EED)])
+def test_an_alternate_stack_that_cannot_be_is_not_set_and_does_no_harm(guest, entry, field, value):
+    """Source: kernel/signal.c restore_altstack, compat_restore_altstack (6.1)."""
+    asked, layout = Sending(alternate_bytes=8192), ALTERNATE_STACK[entry.abi.name]
+    said = deliver(guest, entry, Change(field, value), how=asked)
+    assert said["set_inside"] == 0
+    assert said.returned, f"a signal: {said.fault}"
+    seen = layout.decode(said.memory("stack_after", layout.size_bytes))
+    assert seen == {"start": said["alternate"], "flags": 0, "size": SET_INSIDE_BYTES}
+
+
 @pytest.mark.entries("int80")
 def test_both_halves_of_the_mask_in_an_old_frame_are_taken(guest, entry):
     flags = frame_kinds(entry.abi)["plain"]
