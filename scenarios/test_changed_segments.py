@@ -9,21 +9,24 @@ The emulator's, not the kernel's: in long mode TCG 7.2 still counts from the bas
 """
 
 import struct
+from errno import EINVAL, EIO
 from signal import SIGBUS, SIGTRAP
 
 import pytest
 
-from harness.agent.arguments import Buffer
+from harness.agent.arguments import At, Buffer
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import INT3, load_word, start_puppet
 from harness.arch import ARCH_I386, I386
 from harness.entry import INT80, INT80_64
+from harness.landscape import ARENA
 
 ASKED, AREA, BEFORE, AFTER = 0x1000, 0x1100, 0x2000, 0x2100
 FLAT, ABSENT = 0x51, 0x71
 """Flags of struct user_desc: 32 bits, its limit in pages, usable; and the same, not present."""
 LIMIT = 0xFFFFF
 READ, WRITE, LDT_SELECTOR = 0, 0x11, 7
+ROOM = ARENA.start + 0x1000
 LOAD = {"ds": b"\x8e\xd8", "es": b"\x8e\xc0", "fs": b"\x8e\xe0", "gs": b"\x8e\xe8"}  # from %eax
 PREFIX = {"es": b"\x26", "fs": b"\x64", "gs": b"\x65"}
 SI_KERNEL, EVENT_FORK = 0x80, 1
@@ -215,6 +218,17 @@ def test_a_tracer_is_shown_and_sets_thread_local_entries(guest, puppet):
     assert puppet.ptrace(Request.SET_THREAD_AREA, number, other).value == 0
     assert puppet.call(entry, "get_thread_area", at) == 0
     assert puppet.read(at, 16) == other
+
+
+def test_a_tracer_names_a_thread_local_entry_by_its_number(guest, puppet):
+    first = first_of_gdt(guest)
+    cases = {-1: EIO, -(1 << 31): EIO, first - 1: EINVAL, first + 3: EINVAL, first: None}
+    seen = {}
+    for number in cases:
+        other = descriptor(first, 0x5000)
+        ways = ((Request.SET_THREAD_AREA, other), (Request.GET_THREAD_AREA, At(ROOM, other)))
+        seen[number] = [puppet.ptrace(way, number, place).errno for way, place in ways]
+    assert seen == {number: [error] * 2 for number, error in cases.items()}
 
 
 @pytest.mark.abis("i386")
