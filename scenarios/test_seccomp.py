@@ -6,8 +6,8 @@ Documentation/userspace-api/seccomp_filter.rst.
 """
 
 import struct
-from errno import EACCES, EBADF, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH
-from signal import SIGKILL, SIGSYS, SIGTRAP
+from errno import EACCES, EBADF, EFAULT, EINVAL, ENOENT, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESRCH
+from signal import SIG_IGN, SIGKILL, SIGSYS, SIGTRAP, SIGUSR1
 
 import pytest
 
@@ -31,8 +31,9 @@ from harness.agent.filters import (
 )
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
+from harness.agent.structures import ACTION
 from harness.entry import ENTRY_POINTS, native_entry
-from harness.landscape import HOLE, READ_ONLY
+from harness.landscape import ARENA, HOLE, READ_ONLY
 
 GET_ACTION_AVAIL, GET_NOTIF_SIZES = 2, 3
 PR_GET_SECCOMP, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 21, 22, 38, 39
@@ -160,6 +161,28 @@ def test_killing_the_only_thread_and_unknown_answers_end_the_process_too(
 
 
 @pytest.mark.entries(*OWN)
+@pytest.mark.parametrize("how", ["handled", "ignored", "blocked"])
+def test_nothing_saves_a_process_that_is_to_be_killed(puppet, entry, how):
+    """And where a filter's trap is ignored or blocked, it is no trap: kernel/signal.c (6.1)."""
+    at = puppet.strings.stage + 0x180
+    if how == "blocked":
+        puppet.write(at, entry.table.words(1 << SIGSYS - 1, 0))
+        assert puppet.call(entry, "rt_sigprocmask", 0, at, 0, 8) == 0
+    else:
+        handler = {"handled": puppet.strings.stage, "ignored": SIG_IGN}[how]
+        puppet.write(at, ACTION[entry.table.name].encode(handler=handler, flags=0))
+        assert puppet.call(entry, "rt_sigaction", SIGSYS, at, 0, 8) == 0
+    action = Action.KILL_PROCESS if how == "handled" else Action.TRAP
+    assert puppet.install_filter(entry, on(puppet, entry, "getppid", action)) == 0
+    puppet.prepare(entry, "getppid")
+    status = puppet.resume()
+    if how != "handled":
+        assert status == Status.stopped(SIGSYS)
+        status = puppet.resume(by_signal=SIGSYS)
+    assert status & ~DUMPED == Status(SIGSYS)
+
+
+@pytest.mark.entries(*OWN)
 def test_log_allows(guest, entry):
     assert install_filter(guest, entry, on(guest, entry, "getppid", Action.LOG)).value == 0
     assert guest.call(entry, "getppid").value == 1
@@ -239,6 +262,19 @@ def test_a_tracer_comes_before_the_filter(guest, puppet, entry):
     assert seen == {"getppid": puppet.pid, "getpid": -77}
 
 
+@pytest.mark.entries(*PLAIN)
+def test_a_filter_is_told_that_a_call_is_taken_up_again(puppet, entry):
+    """Source: arch/x86/kernel/signal.c get_nr_restart_syscall (6.1)."""
+    code = on(puppet, entry, "restart_syscall", Action.ERRNO + 77)
+    assert puppet.install_filter(entry, code) == 0
+    puppet.prepare(entry, "poll", 0, 0, 5000)
+    _, status = puppet.interrupt(SIGUSR1)
+    assert status == CALL_STOP
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    assert puppet.resume() == TRAP_STOP
+    assert entry.abi.signed(puppet.after()["ax"]) == -77
+
+
 def suspend_filters(puppet):
     """Return what comes of asking for it, or skip where it cannot be asked for.
 
@@ -283,6 +319,25 @@ def test_the_strictest_of_several_filters_decides_and_of_equals_the_newest(guest
     give({"getppid": Action.LOG, "getuid": Action.TRACE, "getgid": Action.LOG, "getegid": errno})
     seen = {name: guest.call(entry, name).value for name in names}
     assert seen == {"getppid": -2, "getuid": -3, "getgid": -4, "geteuid": 0, "getegid": 0}
+
+
+STRICTER = {
+    "kill_process": (Action.KILL_PROCESS, Action.TRAP, Status(SIGSYS)),
+    "kill_thread": (Action.KILL_THREAD, Action.TRAP, Status(SIGSYS)),
+    "trap": (Action.TRAP, Action.ERRNO + 7, Status.stopped(SIGSYS)),
+}
+"""Two actions, and what becomes of a call that filters answer with each."""
+
+
+@pytest.mark.entries(*OWN)
+@pytest.mark.parametrize("order", [1, -1], ids=["stricter first", "stricter last"])
+@pytest.mark.parametrize("action", STRICTER)
+def test_killing_comes_before_a_trap_and_a_trap_before_an_error(puppet, entry, action, order):
+    *two, expected = STRICTER[action]
+    for answered in [*two, Action.LOG][::order]:
+        assert puppet.install_filter(entry, on(puppet, entry, "getppid", answered)) == 0
+    puppet.prepare(entry, "getppid")
+    assert puppet.resume() & ~DUMPED == expected
 
 
 def test_strict_mode_allows_reading_and_writing_and_nothing_else(puppet, entry):
@@ -352,7 +407,10 @@ def test_a_request_that_makes_no_sense(guest, entry):
     cases = {
         "a program in a hole": (SET_MODE_FILTER, 0, HOLE, EFAULT),
         "a filter in a hole": (SET_MODE_FILTER, 0, program, EFAULT),
-        "an unknown flag": (SET_MODE_FILTER, 0x4000, program, EINVAL),
+        "an unknown flag": (SET_MODE_FILTER, 0x40, program, EINVAL),
+        "a great flag": (SET_MODE_FILTER, 1 << 31, program, EINVAL),
+        "a listener and an error's thread": (SET_MODE_FILTER, 1 | NEW_LISTENER, program, EINVAL),
+        **{f"flag {1 << at}": (SET_MODE_FILTER, 1 << at, HOLE, EFAULT) for at in range(4)},
         "an unknown operation": (9, 0, program, EINVAL),
         "strict, with a flag": (SET_MODE_STRICT, 1, 0, EINVAL),
         "strict, with an argument": (SET_MODE_STRICT, 0, program, EINVAL),
@@ -365,6 +423,63 @@ def test_a_request_that_makes_no_sense(guest, entry):
     }
     seen = {says: guest.call(entry, "seccomp", *case[:3]).errno for says, case in cases.items()}
     assert seen == {says: case[3] for says, case in cases.items()}
+
+
+@pytest.mark.entries(*PLAIN)
+@pytest.mark.needs(since="6.0")
+def test_to_wait_for_the_end_of_a_call_alone_wants_somebody_who_waits(guest, entry):
+    wait = 0x20
+    cases = {wait: EINVAL, wait | 1: EINVAL, wait | NEW_LISTENER: EFAULT, 0x11: EFAULT}
+    seen = {how: guest.call(entry, "seccomp", SET_MODE_FILTER, how, HOLE).errno for how in cases}
+    assert seen == cases
+
+
+@pytest.mark.entries(*OWN)
+def test_filters_have_no_more_than_32768_instructions_together(guest, entry):
+    """The kernel's own instructions, two for each answer: seccomp.c seccomp_attach_filter (6.1)."""
+    seen = [install_filter(guest, entry, ALLOW * 4096).value for _ in range(4)]
+    assert seen == [0, 0, 0, -ENOMEM]
+    assert install_filter(guest, entry, ALLOW).value == 0
+
+
+@pytest.fixture
+def checkpoints(guest, entry):
+    """Skip where the kernel is configured without: kernel/pid_namespace.c (6.1)."""
+    if guest.call(entry, "access", b"/proc/sys/kernel/ns_last_pid\0", 0).errno == ENOENT:
+        pytest.skip("the kernel is configured without checkpoints")
+
+
+@pytest.mark.usefixtures("checkpoints")
+@pytest.mark.guest_only("it wants privilege")
+@pytest.mark.entries(*OWN)
+def test_a_privileged_tracer_is_told_of_filters_from_the_oldest_on(puppet, entry):
+    assert puppet.ptrace(Request.SECCOMP_GET_FILTER, 0, 0).errno == EINVAL
+    filters = [on(puppet, entry, "getppid", Action.ERRNO + 77), ALLOW]
+    assert [puppet.install_filter(entry, code) for code in filters] == [0, 0]
+    for at, code in enumerate(filters):
+        assert puppet.ptrace(Request.SECCOMP_GET_FILTER, at, 0).value == len(code) // 8
+        told = puppet.ptrace(Request.SECCOMP_GET_FILTER, at, Buffer(len(code) + 8))
+        assert told.memory[0].hex() == (code + b"\xa5" * 8).hex()
+    assert puppet.ptrace(Request.SECCOMP_GET_FILTER, 2, 0).errno == ENOENT
+
+
+LOG_FLAG, METADATA = 2, ARENA.start + 0x9000
+
+
+@pytest.mark.usefixtures("checkpoints")
+@pytest.mark.guest_only("it wants privilege")
+@pytest.mark.entries(*OWN)
+def test_a_privileged_tracer_is_told_which_filter_writes_to_the_log(guest, puppet, entry):
+    abi = puppet.tracer.abi
+    seen = []
+    for at, flags in enumerate((LOG_FLAG, 0)):
+        assert puppet.install_filter(entry, ALLOW, flags) == 0
+        guest.write(abi, METADATA, struct.pack("<QQQ", at, 7, 7))
+        said = puppet.ptrace(Request.SECCOMP_GET_METADATA, 24, METADATA).value
+        seen.append((said, struct.unpack("<QQQ", guest.read(abi, METADATA, 24))))
+    assert seen == [(16, (0, LOG_FLAG, 7)), (16, (1, 0, 7))]
+    assert puppet.ptrace(Request.SECCOMP_GET_METADATA, 7, METADATA).errno == EINVAL
+    assert puppet.ptrace(Request.SECCOMP_GET_METADATA, 16, HOLE).errno == EFAULT
 
 
 @pytest.mark.entries(*PLAIN)
@@ -413,33 +528,6 @@ def test_a_filter_stays_over_exec(guest, puppet, entry):
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.execute(entry, "getppid") == -77
-
-
-NOTIF_RECV, NOTIF_SEND, NOTIF_ID_VALID = 0xC050_2100, 0xC018_2101, 0x4008_2102
-
-
-@pytest.mark.entries(*PLAIN)
-def test_a_supervisor_is_told_of_a_call_and_answers_it(guest, puppet, entry):
-    code = on(guest, entry, "getppid", Action.USER_NOTIF)
-    listener = puppet.install_filter(entry, code, NEW_LISTENER)
-    assert listener >= 0
-    tracer = puppet.tracer
-    pidfd = guest.call(tracer, "pidfd_open", puppet.pid, 0).value
-    fd = guest.call(tracer, "pidfd_getfd", pidfd, listener, 0).value
-    results = []
-    for value, error in ((0x5EED, 0), (0, -77)):
-        puppet.prepare(entry, "getppid", 11, 12, 13, 14, 15, 16)
-        puppet.ptrace(Request.CONT)
-        said = guest.call(tracer, "ioctl", fd, NOTIF_RECV, Buffer(80, fill=0))
-        assert said.value == 0
-        identifier, pid, flags, number, arch, _, *six = struct.unpack("<QIIiIQ6Q", said.memory[0])
-        assert (pid, flags, arch) == (puppet.pid, 0, AUDIT_ARCH[entry.table])
-        assert (number, six) == (puppet.number(entry, "getppid"), [*range(11, 17)])
-        reply = struct.pack("<QqiI", identifier, value, error, 0)
-        assert guest.call(tracer, "ioctl", fd, NOTIF_SEND, reply).value == 0
-        assert puppet.wait() == TRAP_STOP
-        results.append(entry.abi.signed(puppet.after()["ax"]))
-    assert results == [0x5EED, -77]
 
 
 TSYNC, TSYNC_ESRCH, EVENT_CLONE = 1, 0x10, 3

@@ -9,12 +9,12 @@ from errno import EFAULT
 
 import pytest
 
-from harness.agent.arguments import Buffer
+from harness.agent.arguments import At, Buffer
 from harness.agent.code import place_code
 from harness.agent.filter import forbid_calls
 from harness.arch import ARCH_X86_64
 from harness.entry import FUNCTION_X86_64, SYSCALL
-from harness.landscape import HOLE
+from harness.landscape import ARENA, HOLE
 from harness.pointers import bad_pointers
 
 EMULATED = pytest.mark.machine(append="vdso=0 vdso32=0 vsyscall=emulate", arch="x86_64")
@@ -184,6 +184,26 @@ def test_a_page_that_is_only_executed_cannot_be_read(guest, abi):
     load = place_code(guest, abi, b"\x8a\x07\xc3")  # mov (%rdi), %al; ret
     said = gone_to(guest, load, TIME)
     assert fault_of(said) == ("SIGSEGV", MAPERR, TIME, PAGE_FAULT, USER_READ)
+
+
+def read_as_another(guest, address, name="process_vm_readv"):
+    """Have some bytes of a process's memory copied as for another process."""
+    pid = guest.call(SYSCALL, "getpid").value
+    own = At(ARENA.start, struct.pack("<QQQQ", ARENA.start + 64, 11, address, 11))
+    return guest.call(SYSCALL, name, pid, own, 1, ARENA.start + 16, 1, 0)
+
+
+@EMULATED
+def test_others_read_an_emulated_page_and_write_nothing_to_it(guest, abi):
+    """Source: mm/gup.c get_gate_page (6.1)."""
+    assert read_as_another(guest, TIME).value == 11
+    assert guest.read(abi, ARENA.start + 64, 11) == guest.read(abi, TIME, 11)
+    assert read_as_another(guest, TIME, "process_vm_writev").errno == EFAULT
+
+
+@EXECUTE_ONLY
+def test_others_cannot_read_a_page_that_is_only_executed(guest):
+    assert read_as_another(guest, TIME).errno == EFAULT
 
 
 def page_of(guest):
