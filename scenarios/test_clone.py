@@ -7,13 +7,14 @@ kernel_clone (6.1).
 
 import contextlib
 import struct
-from errno import EFAULT, EINVAL, EPERM
+from errno import EEXIST, EFAULT, EINVAL, EPERM
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
+from harness.agent.structures import ACTION
 from harness.arch import ARCH_I386, I386
 from harness.landscape import HOLE
 
@@ -187,6 +188,76 @@ def test_a_base_of_fs_is_the_childs_alone(puppet, entry):
         at = child.strings.stage + 0x1800
         assert child.call(entry, "arch_prctl", GET_FS, at) == 0
         assert int.from_bytes(child.read(at, 8), "little") == BASE
+
+
+CLONE_PIDFD, CLONE_PARENT_SETTID, CLEAR_HANDLERS = 0x1000, 0x10_0000, 1 << 32
+SIGUSR1, SIGUSR2, SIG_DFL, SIG_IGN, F_GETFD = 10, 12, 0, 1, 1
+ASKED, OWN_PIDFD, OWN_TID, NUMBERS, STACK_BYTES = 0x1800, 0x1900, 0x1910, 0x1920, 0x800
+CHOSEN = 4242
+
+
+@contextlib.contextmanager
+def cloned3(puppet, entry, flags, numbers=0):
+    """Have a process clone itself by the newest call; give the child as `cloned` does."""
+    stage = puppet.strings.stage
+    asked = (flags, stage + OWN_PIDFD, 0, stage + OWN_TID, SIGCHLD, stage + 0x9000, STACK_BYTES, 0)
+    puppet.write(stage + ASKED, struct.pack("<11Q", *asked, numbers, bool(numbers), 0))
+    puppet.prepare(entry, "clone3", stage + ASKED, 88)
+    assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
+    child = puppet.follow(puppet.event_message())
+    assert child.wait().is_stop
+    yield child
+    child.kill()
+
+
+@pytest.mark.needs(since="5.7")
+def test_the_newest_call_gives_number_descriptor_and_the_whole_stack(puppet, entry):
+    """It is told where the stack begins and how long it is: kernel/fork.c kernel_clone (6.1)."""
+    at = puppet.strings.stage
+    with cloned3(puppet, entry, CLONE_PIDFD | CLONE_PARENT_SETTID) as child:
+        assert hex(child.registers()["sp"]) == hex(at + 0x9000 + STACK_BYTES)
+        assert puppet.resume() == TRAP_STOP
+        assert entry.abi.signed(puppet.after()["ax"]) == child.pid
+        held, number = (puppet.read(at + where, 8) for where in (OWN_PIDFD, OWN_TID))
+        assert number == child.pid.to_bytes(4, "little") + bytes(4)
+        assert held[4:] == bytes(4)
+        assert puppet.call(entry, "fcntl", int.from_bytes(held[:4], "little"), F_GETFD) == 1
+
+
+@pytest.mark.needs(since="5.5")
+@pytest.mark.parametrize(
+    ("flags", "expected"), [(0, BASE), (CLEAR_HANDLERS, SIG_DFL)], ids=["kept", "cleared"]
+)
+def test_a_child_may_start_without_its_parents_handlers(puppet, entry, flags, expected):
+    """What is ignored stays ignored. Source: kernel/signal.c flush_signal_handlers (6.1)."""
+    at, layout = puppet.strings.stage + NUMBERS, ACTION[entry.table.name]
+    for signal, handler in ((SIGUSR1, BASE), (SIGUSR2, SIG_IGN)):
+        puppet.write(at, layout.encode(handler=handler))
+        assert puppet.call(entry, "rt_sigaction", signal, at, 0, 8) == 0
+    with cloned3(puppet, entry, flags) as child:
+        assert [child.resume(), puppet.resume()] == [TRAP_STOP, TRAP_STOP]
+        seen = []
+        for signal in (SIGUSR1, SIGUSR2):
+            assert child.call(entry, "rt_sigaction", signal, 0, at, 8) == 0
+            seen.append(layout.decode(child.read(at, layout.size_bytes))["handler"])
+        assert seen == [expected, SIG_IGN]
+
+
+@pytest.mark.needs(since="5.5")
+@pytest.mark.guest_only("it wants privilege")
+def test_a_child_may_be_given_its_number(puppet, entry):
+    """Source: kernel/pid.c alloc_pid (6.1)."""
+    at = puppet.strings.stage + NUMBERS
+    puppet.write(at, CHOSEN.to_bytes(4, "little"))
+    with cloned3(puppet, entry, 0, at) as child:
+        assert puppet.resume() == TRAP_STOP
+        assert (child.pid, entry.abi.signed(puppet.after()["ax"])) == (CHOSEN, CHOSEN)
+        wrong = {CHOSEN: -EEXIST, 0: -EINVAL, -1: -EINVAL, 1: -EEXIST}
+        seen = {}
+        for number in wrong:
+            puppet.write(at, struct.pack("<i", number))
+            seen[number] = puppet.call(entry, "clone3", puppet.strings.stage + ASKED, 88)
+        assert seen == wrong
 
 
 XMM_AND_X87 = slice(32, 288)

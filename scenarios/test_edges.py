@@ -334,6 +334,10 @@ def test_memory(guest, entry):
     assert find_wrong(guest, entry, rows) == []
 
 
+DUMPABLE, KEEP_CAPS, TIMING, CAPABILITY, MACHINE_CHECKS, SUBREAPER = 4, 8, 14, 23, 33, 36
+NO_HUGE_PAGES = 41
+
+
 def test_processes(guest, entry):
     pid = guest.call(entry, "getpid").value
     rows = [
@@ -342,6 +346,9 @@ def test_processes(guest, entry):
         (-EINVAL, "waitid", 0, 0, ROOM, 0, 0),
         (-EINVAL, "waitid", 4, 0, ROOM, 4, 0),
         (-ECHILD, "waitid", 0, 0, ROOM, 4, 0),
+        (-ESRCH, "wait4", -0x8000_0000, 0, 1, 0),
+        (-ESRCH, "kill", -0x8000_0000, 0),
+        (-EINVAL, "waitid", 1, 0, ROOM, 4, 0),
         (-EINVAL, "setpgid", 0, -1),
         (-ESRCH, "setpgid", NOBODY, 0),
         (-ESRCH, "getpgid", NOBODY),
@@ -362,6 +369,29 @@ def test_processes(guest, entry):
         (-EINVAL, "sched_setscheduler", pid, 1, bytes(4)),
         (-EINVAL, "sched_setscheduler", pid, 0, b"\1\0\0\0"),
         (0, "prctl", 1, 0, 0, 0, 0),
+        *[(0, "prctl", option, 1, 0, 0, 0) for option in (DUMPABLE, KEEP_CAPS, SUBREAPER)],
+        *[(1, "prctl", option - 1, 0, 0, 0, 0) for option in (DUMPABLE, KEEP_CAPS)],
+        *[(-EINVAL, "prctl", option, 2, 0, 0, 0) for option in (DUMPABLE, KEEP_CAPS)],
+        (0, "prctl", KEEP_CAPS, 0, 0, 0, 0),
+        (-EINVAL, "prctl", TIMING, 1, 0, 0, 0),
+        (0, "prctl", TIMING, 0, 0, 0, 0),
+        (1, "prctl", CAPABILITY, 0, 0, 0, 0),
+        (-EINVAL, "prctl", CAPABILITY, 64, 0, 0, 0),
+        (-EINVAL, "prctl", NO_HUGE_PAGES, 1, 1, 0, 0),
+        (-EINVAL, "prctl", NO_HUGE_PAGES + 1, 1, 0, 0, 0),
+        (-EINVAL, "prctl", MACHINE_CHECKS, 0, 1, 0, 0),
+        (-EINVAL, "prctl", MACHINE_CHECKS, 1, 3, 0, 0),
+        (-EINVAL, "prctl", MACHINE_CHECKS + 1, 1, 0, 0, 0),
+        (pid, "set_tid_address", 0),
+        (-EINVAL, "set_robust_list", 0, 1),
+        (-ESRCH, "get_robust_list", NOBODY, ROOM, ROOM),
+        (-EINVAL, "sched_getattr", 0, ROOM, 47, 0),
+        (-EINVAL, "sched_getattr", 0, ROOM, 4097, 0),
+        (-EINVAL, "sched_getattr", 0, ROOM, 48, 1),
+        (-EINVAL, "sched_setattr", 0, bytes([48]) + bytes(47), 1),
+        (-ESRCH, "sched_getscheduler", NOBODY),
+        (-EINVAL, "sched_getscheduler", -1),
+        (-EINVAL, "sched_getaffinity", 0, 3, ROOM),
     ]
     assert find_wrong(guest, entry, rows) == []
 

@@ -30,6 +30,7 @@ import pytest
 
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
+from harness.agent.clocks import WAIT, WAIT_BY_CLOCK
 from harness.agent.puppet import start_puppet
 from harness.arch import I386
 from harness.landscape import ARENA, HOLE
@@ -204,7 +205,7 @@ def test_a_barrier_in_ones_own_process_wants_to_be_asked_for_first(guest, entry)
 
 
 WORD, OTHER = ARENA.start + 0x8000, ARENA.start + 0x9000
-WAIT, FILE, WAIT_BITS, WAKE_BITS, WAIT_REQUEUE_PI, CMP_REQUEUE_PI = 0, 2, 9, 10, 11, 12
+WAIT_AT, FILE, WAIT_BITS, WAKE_BITS, WAIT_REQUEUE_PI, CMP_REQUEUE_PI = 0, 2, 9, 10, 11, 12
 LOCK_PI, TRYLOCK_PI, REALTIME = 6, 8, 0x100
 HOLDER = 5
 
@@ -214,10 +215,10 @@ def test_waiting_at_a_word_and_its_time(guest, entry):
     none, before = entry.table.words(0, 0), entry.table.words(-1, 0)
     guest.write(entry.abi, WORD, struct.pack("<I", HOLDER))
     rows = [
-        (-ETIMEDOUT, "futex", WORD, WAIT, HOLDER, none, 0, 0),
+        (-ETIMEDOUT, "futex", WORD, WAIT_AT, HOLDER, none, 0, 0),
         (-ETIMEDOUT, "futex", WORD, WAIT_BITS, HOLDER, past, 0, -1),
         (-ETIMEDOUT, "futex", WORD, WAIT_BITS | REALTIME, HOLDER, past, 0, 1),
-        *[(-EINVAL, "futex", WORD, WAIT, HOLDER, time, 0, 0) for time in (odd, before)],
+        *[(-EINVAL, "futex", WORD, WAIT_AT, HOLDER, time, 0, 0) for time in (odd, before)],
         (-EINVAL, "futex", WORD, WAIT_BITS, HOLDER, past, 0, 0),
         (-EINVAL, "futex", WORD, WAKE_BITS, 1, 0, 0, 0),
         (0, "futex", WORD, WAKE_BITS, 1, 0, 0, -1),
@@ -229,8 +230,8 @@ def test_waiting_at_a_word_and_its_time(guest, entry):
         (-EAGAIN, "futex", WORD, CMP_REQUEUE_PI, 1, 1, OTHER, HOLDER + 1),
         (-EINVAL, "futex", WORD, 4, -1, 1, OTHER, HOLDER),
         (-EINVAL, "futex", WORD, 4, 1, -1, OTHER, HOLDER),
-        (-EFAULT, "futex", HOLE, WAIT, 0, none, 0, 0),
-        (-EINVAL, "futex", WORD + 2, WAIT, HOLDER, none, 0, 0),
+        (-EFAULT, "futex", HOLE, WAIT_AT, 0, none, 0, 0),
+        (-EINVAL, "futex", WORD + 2, WAIT_AT, HOLDER, none, 0, 0),
     ]
     assert find_wrong(guest, entry, rows) == []
 
@@ -359,17 +360,52 @@ MONOTONIC, RAW, OWN_TIME, ABSOLUTE = 1, 4, 3, 1
 def test_waiting_for_a_clock(guest, entry):
     w = entry.table.words
     rows = [
-        (0, "clock_nanosleep", MONOTONIC, ABSOLUTE, w(0, 1), 0),
-        (0, "clock_nanosleep", MONOTONIC, 0, w(0, 1), 0),
-        (-EINVAL, "clock_nanosleep", 16, 0, w(0, 1), 0),
-        *[(-EOPNOTSUPP, "clock_nanosleep", clock, 0, w(0, 1), 0) for clock in (RAW, OWN_TIME)],
+        (0, WAIT_BY_CLOCK, MONOTONIC, ABSOLUTE, w(0, 1), 0),
+        (0, WAIT_BY_CLOCK, MONOTONIC, 0, w(0, 1), 0),
+        (-EINVAL, WAIT_BY_CLOCK, 16, 0, w(0, 1), 0),
+        *[(-EOPNOTSUPP, WAIT_BY_CLOCK, clock, 0, w(0, 1), 0) for clock in (RAW, OWN_TIME)],
         *[
-            (-EINVAL, "clock_nanosleep", MONOTONIC, how, time, 0)
+            (-EINVAL, WAIT_BY_CLOCK, MONOTONIC, how, time, 0)
             for how in (0, ABSOLUTE)
             for time in (w(0, 10**9), w(0, -1), w(-1, 0))
         ],
-        (-EINVAL, "nanosleep", w(0, 10**9), 0),
-        (-EINVAL, "nanosleep", w(-1, 0), 0),
-        (-EFAULT, "clock_nanosleep", MONOTONIC, 0, HOLE, 0),
+        (-EINVAL, WAIT, w(0, 10**9), 0),
+        (-EINVAL, WAIT, w(-1, 0), 0),
+        (-EFAULT, WAIT_BY_CLOCK, MONOTONIC, 0, HOLE, 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+NO_SIGNAL, BY_SIGNAL, TO_THREAD, BAD_TIMER = 1, 0, 4, 99
+
+
+def event(entry, how, signal=10, thread=0):
+    """Return where a timer's end is to be told."""
+    return (entry.table.words(0) + struct.pack("<iii", signal, how, thread)).ljust(64, b"\0")
+
+
+def test_timers_that_make_no_sense(guest, entry):
+    w = entry.table.words
+    made = guest.call(entry, "timer_create", 1, event(entry, NO_SIGNAL), Buffer(4)).memory[0]
+    timer = int.from_bytes(made, "little")
+    rows = [
+        (-EINVAL, "timer_create", 16, event(entry, NO_SIGNAL), Buffer(4)),
+        *[
+            (-EINVAL, "timer_create", 1, event(entry, *two), Buffer(4))
+            for two in ((3, 10), (BY_SIGNAL, 0), (BY_SIGNAL, 65), (BY_SIGNAL, -1), (TO_THREAD, 10))
+        ],
+        (-EINVAL, "timer_create", 1, event(entry, TO_THREAD, 10, 1), Buffer(4)),
+        (-EOPNOTSUPP, "timer_create", 4, event(entry, NO_SIGNAL), Buffer(4)),
+        *[
+            (-EINVAL, "timer_settime", timer, 0, time, 0)
+            for time in (w(0, 0, 0, 10**9), w(0, 10**9, 1, 0), w(0, 0, -1, 0), w(0, -1, 1, 0))
+        ],
+        (-EINVAL, "timer_settime", BAD_TIMER, 0, bytes(32), 0),
+        (-EINVAL, "timer_gettime", BAD_TIMER, Buffer(32)),
+        (-EINVAL, "timer_getoverrun", BAD_TIMER),
+        (-EINVAL, "timer_delete", BAD_TIMER),
+        (0, "timer_getoverrun", timer),
+        (0, "timer_delete", timer),
+        (-EINVAL, "timer_delete", timer),
     ]
     assert find_wrong(guest, entry, rows) == []

@@ -6,7 +6,7 @@ kernel/rseq.c (6.1).
 """
 
 import struct
-from errno import EBUSY, EINVAL, ENODEV, ENOSYS, EPERM
+from errno import EBUSY, EFAULT, EINVAL, ENODEV, ENOSYS, EOPNOTSUPP, EPERM
 
 import pytest
 
@@ -15,7 +15,7 @@ from harness.agent.code import place_code
 from harness.agent.ptrace import Status
 from harness.agent.puppet import start_puppet
 from harness.entry import entry_paths_of, function_path
-from harness.landscape import ARENA
+from harness.landscape import ARENA, HOLE
 
 SIGSEGV, SI_KERNEL, GENERAL_PROTECTION = 11, 0x80, 13
 GET_TSC, SET_TSC, ENABLE, REFUSE = 25, 26, 1, 2
@@ -61,6 +61,29 @@ def test_cpuid_is_for_everybody_where_it_cannot_be_refused(guest, entry):
     cases = {(GET_CPUID, 0): 1, (SET_CPUID, 0): -ENODEV, (SET_CPUID, 1): -ENODEV}
     seen = [one.value for one in guest.series(entry, [("arch_prctl", *two) for two in cases])]
     assert dict(zip(cases, seen, strict=True)) == cases
+
+
+SUPPORTED, PERMITTED, REQUEST, FOR_GUESTS = 0x1021, 0x1022, 0x1023, 0x1024
+X87_AND_SSE = 3
+
+
+@pytest.mark.entries("int80", "syscall", "int80_64")
+@pytest.mark.needs(since="5.17")
+@pytest.mark.machine(cpu="EPYC")
+@pytest.mark.guest_only("a host's processor may have state that has to be asked for")
+def test_state_that_has_to_be_asked_for_is_none_that_is_there(guest, entry):
+    """Source: arch/x86/kernel/fpu/xstate.c fpu_xstate_prctl, xstate_request_perm (6.1)."""
+    calls = [("arch_prctl", one, Buffer(16)) for one in (SUPPORTED, PERMITTED)]
+    supported, permitted = (one.memory[0] for one in guest.series(entry, calls))
+    assert permitted.hex() == supported.hex()
+    assert supported[0] & X87_AND_SSE == X87_AND_SSE
+    assert supported[8:] == b"\xa5" * 8
+    wide = guest.identity.arch.name == "x86_64"
+    nobody = EINVAL if wide else EOPNOTSUPP
+    cases = {0: EOPNOTSUPP, 18: EOPNOTSUPP, 19: nobody, 64: nobody, -1: nobody}
+    assert {n: guest.call(entry, "arch_prctl", REQUEST, n).errno for n in cases} == cases
+    for request in (SUPPORTED, PERMITTED, FOR_GUESTS):
+        assert guest.call(entry, "arch_prctl", request, HOLE).errno == EFAULT
 
 
 MAP_PRIVATE_ANONYMOUS, MAP_32BIT = 0x22, 0x40

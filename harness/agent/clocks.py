@@ -22,6 +22,9 @@ SLOT_BYTES = 32
 """How much memory is each answer's own."""
 FILL = 0xA5
 
+WAIT, WAIT_BY_CLOCK = "nanosleep", "clock_nanosleep"
+"""The calls that wait for a time."""
+
 Question = Callable[[int], Call]
 """Takes the address where the answer is to be stored."""
 

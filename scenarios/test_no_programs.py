@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is no program, and why: what execve and execveat say of it.
+
+Source: fs/exec.c do_open_execat, bprm_execve; fs/binfmt_script.c load_script; fs/binfmt_elf.c
+load_elf_binary (6.1); tools/testing/selftests/exec/{execveat,non-regular,recursion-depth}.c.
+"""
+
+from errno import EACCES, EBADF, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOEXEC, ENOTDIR
+from os import O_CLOEXEC, O_RDONLY
+
+import pytest
+
+from harness.agent.answers import find_wrong
+
+pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+
+HERE, BAD = -100, 99
+NO_FOLLOW, EMPTY_PATH = 0x100, 0x1000
+LONGEST = 256
+"""How much of a file's beginning the kernel looks at. Source: include/uapi/linux/binfmts.h."""
+INTERPRETED = {
+    "none": (b"#!/none\n", ENOENT),
+    "blank": (b"#! \t\n", ENOEXEC),
+    "itself": (b"#!/no-programs/itself\n", ELOOP),
+    "folder": (b"#!/proc\n", EACCES),
+    "cut": (b"#!/" + b"n" * LONGEST, ENOEXEC),
+    "fits": (b"#!/" + b"n" * (LONGEST - 4) + b"\n", ENOENT),
+    "empty": (b"", ENOEXEC),
+    "text": (b"text\n", ENOEXEC),
+    "head": (b"\x7fELF", ENOEXEC),
+    "zeros": (b"\x7fELF" + bytes(LONGEST), ENOEXEC),
+}
+"""By name: what is in a file that may be executed, and what comes of it."""
+
+
+@pytest.fixture
+def folder(guest, entry):
+    """Give the folder of what is no program."""
+    guest.call(entry, "mkdir", b"/no-programs\0", 0o700)
+    for name, (content, _) in INTERPRETED.items():
+        guest.write_file(f"/no-programs/{name}", content, 0o755)
+    guest.write_file("/no-programs/plain", b"#!/none\n", 0o644)
+    guest.call(entry, "symlink", b"text\0", b"/no-programs/link\0")
+    guest.call(entry, "mknod", b"/no-programs/pipe\0", 0o10755, 0)
+    return b"/no-programs/"
+
+
+def test_a_file_that_is_no_program_is_not_executed(guest, entry, folder):
+    rows = [
+        (-error, "execve", folder + name.encode() + b"\0", 0, 0)
+        for name, (_, error) in INTERPRETED.items()
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_what_may_not_be_executed(guest, entry, folder):
+    rows = [
+        *[(-EACCES, "execve", path, 0, 0) for path in (b"/\0", b"/proc\0", b"/dev/null\0")],
+        *[(-EACCES, "execve", folder + name, 0, 0) for name in (b"plain\0", b"pipe\0")],
+        (-ENOTDIR, "execve", folder + b"text/x\0", 0, 0),
+        (-ENOENT, "execve", folder + b"nothing\0", 0, 0),
+        (-ENAMETOOLONG, "execve", folder + b"n" * 256 + b"\0", 0, 0),
+        (-ENOEXEC, "execve", folder + b"link\0", 0, 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+@pytest.mark.needs(since="6.1")
+def test_a_file_is_found_from_a_descriptor_on(guest, entry, folder):
+    here = guest.call(entry, "open", folder + b"\0", O_RDONLY).value
+    text = guest.call(entry, "open", folder + b"text\0", O_RDONLY | O_CLOEXEC).value
+    kept = guest.call(entry, "open", folder + b"itself\0", O_RDONLY).value
+    script = guest.call(entry, "open", folder + b"itself\0", O_RDONLY | O_CLOEXEC).value
+    rows = [
+        (-ENOEXEC, "execveat", here, b"text\0", 0, 0, 0),
+        (-ENOEXEC, "execveat", BAD, folder + b"text\0", 0, 0, 0),
+        (-ENOEXEC, "execveat", text, b"\0", 0, 0, EMPTY_PATH),
+        (-ENOEXEC, "execveat", here, b"link\0", 0, 0, 0),
+        (-ELOOP, "execveat", here, b"link\0", 0, 0, NO_FOLLOW),
+        (-ENOENT, "execveat", text, b"\0", 0, 0, 0),
+        (-EACCES, "execveat", here, b"\0", 0, 0, EMPTY_PATH),
+        (-EACCES, "execveat", HERE, b"\0", 0, 0, EMPTY_PATH),
+        (-EBADF, "execveat", BAD, b"text\0", 0, 0, 0),
+        (-ENOTDIR, "execveat", text, b"x\0", 0, 0, 0),
+        *[(-EINVAL, "execveat", here, b"text\0", 0, 0, flags) for flags in (1, 0x200, 1 << 30)],
+        (-ELOOP, "execveat", kept, b"\0", 0, 0, EMPTY_PATH),
+        (-ENOENT, "execveat", script, b"\0", 0, 0, EMPTY_PATH),
+    ]
+    assert find_wrong(guest, entry, rows) == []
