@@ -7,11 +7,13 @@ arch/x86/mm/pkeys.c init_pkru_value (6.1); man 7 pkeys.
 """
 
 import struct
-from errno import EFAULT, EINVAL
+from errno import EFAULT, EINVAL, ENOSPC
+from functools import partial
 from signal import SIGSEGV, SIGUSR1
 
 import pytest
 
+from harness.agent.arguments import Buffer
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import INT3, start_puppet
 from harness.agent.signals import SA_NODEFER, SA_ONSTACK, SA_RESTORER, SA_SIGINFO
@@ -22,7 +24,7 @@ from harness.cpu import read_features
 pytestmark = pytest.mark.machine(cpu="EPYC,+pku,+umip", arch="x86_64")
 
 DENY_ACCESS, DENY_WRITE = 1, 2
-READ_WRITE = 3
+READ_WRITE, EXECUTE, ALL = 3, 4, 7
 SEGV_PKUERR = 4
 AT_START = 0x5555_5554
 """What a program and each of its handlers start with: no key but the first gives access."""
@@ -145,6 +147,105 @@ def test_a_new_program_has_nothing_of_the_old_ones_register(puppet):
     assert puppet.ptrace(Request.POKETEXT, puppet.registers()["ip"], code).value == 0
     assert puppet.resume() == TRAP_STOP
     assert hex(puppet.registers()["ax"]) == hex(AT_START)
+
+
+MOST_KEYS, DEFAULT = 16, -1
+"""How many there are, of which the first is everybody's; and what is no key and yet allowed."""
+
+
+def test_fifteen_keys_are_given_out_and_taken_back(puppet):
+    """Source: arch/x86/include/asm/pkeys.h mm_pkey_alloc, mm_pkey_is_allocated (6.1)."""
+    call, page = partial(puppet.call, puppet.own_entry), puppet.strings.stage + PAGE
+    given = [call("pkey_alloc", 0, 0) for _ in range(MOST_KEYS)]
+    assert given == [*range(1, MOST_KEYS), -ENOSPC]
+    assert [call("pkey_free", 7), call("pkey_free", 7)] == [0, -EINVAL]
+    protections = {7: -EINVAL, MOST_KEYS: -EINVAL, -2: -EINVAL, DEFAULT: 0, 0: 0, 15: 0}
+    seen = {key: call("pkey_mprotect", page, 4096, READ_WRITE, key) for key in protections}
+    assert seen == protections
+    assert [call("pkey_free", key) for key in (MOST_KEYS, -1)] == [-EINVAL] * 2
+    assert [call("pkey_alloc", 0, 0), call("pkey_alloc", 0, 0)] == [7, -ENOSPC]
+
+
+def test_no_key_denies_execution(puppet):
+    puppet.write(puppet.strings.stage + PAGE, INT3)
+    page, key = protect(puppet, DENY_ACCESS | DENY_WRITE)
+    assert puppet.call(puppet.own_entry, "pkey_mprotect", page, 4096, ALL, key) == 0
+    puppet.send_to(INT3, ip=page)
+    assert puppet.resume() == TRAP_STOP
+    assert hex(puppet.registers()["ip"]) == hex(page + 1)
+
+
+def test_memory_for_execution_alone_has_a_key_that_is_nobodys(puppet):
+    """Source: arch/x86/mm/pkeys.c __execute_only_pkey, __arch_override_mprotect_pkey (6.1)."""
+    call, page = partial(puppet.call, puppet.own_entry), puppet.strings.stage + PAGE
+    puppet.write(page, INT3)
+    assert call("mprotect", page, 4096, EXECUTE) == 0
+    puppet.send_to(INT3, ip=page)
+    assert puppet.resume() == TRAP_STOP
+    puppet.send_to(READ + INT3, bx=page)
+    assert puppet.resume() == Status.stopped(SIGSEGV)
+    assert puppet.siginfo() == (SIGSEGV, 0, SEGV_PKUERR)
+    puppet.go_home()
+    assert [call("pkey_free", 1), call("pkey_alloc", 0, 0)] == [-EINVAL, 2]
+    assert call("pkey_mprotect", page, 4096, READ_WRITE, 1) == -EINVAL
+    assert call("mprotect", page, 4096, READ_WRITE) == 0
+    puppet.send_to(READ + INT3, bx=page)
+    assert puppet.resume() == TRAP_STOP, "no key is left where all may be done"
+
+
+def test_a_tracer_reads_and_writes_what_a_key_denies(puppet):
+    """Source: arch/x86/include/asm/mmu_context.h arch_vma_access_permitted (6.1)."""
+    page, _ = protect(puppet, DENY_ACCESS)
+    word = int.from_bytes(b"word" * 2, "little") & puppet.view.mask
+    assert puppet.ptrace(Request.POKEDATA, page, word).value == 0
+    assert puppet.ptrace(Request.PEEKDATA, page, Buffer(8)).memory[0][:4] == b"word"
+    puppet.write(page, b"other")
+    assert puppet.read(page, 5) == b"other"
+
+
+WAKE_OP, PIPE = 5, 0x1800
+
+
+def test_a_key_denies_what_the_kernel_looks_up_by_itself(puppet):
+    """Pages that it takes hold of, and words that it changes where they are."""
+    entry, stage = puppet.own_entry, puppet.strings.stage
+    assert puppet.call(entry, "pipe", stage + PIPE) == 0
+    end = int.from_bytes(puppet.read(stage + PIPE + 4, 4), "little")
+    puppet.write(stage + PIPE, puppet.abi.words(stage + PAGE, 4))
+    assert puppet.call(entry, "vmsplice", end, stage + PIPE, 1, 0) == 4
+    wake = ("futex", stage, WAKE_OP, 1, 1, stage + PAGE, 0)
+    assert puppet.call(entry, *wake) == 0
+    protect(puppet, DENY_WRITE)
+    assert puppet.call(entry, "vmsplice", end, stage + PIPE, 1, 0) == 4
+    assert puppet.call(entry, *wake) == -EFAULT
+    protect(puppet, DENY_ACCESS)
+    assert puppet.call(entry, "vmsplice", end, stage + PIPE, 1, 0) == -EFAULT
+
+
+NT_X86_XSTATE, XSTATE_BV, HAS_KEYS = 0x202, 512, 2
+PLACE_OF_KEYS = bytes.fromhex("b80d000000 b909000000 0fa2")  # cpuid, leaf 13, part 9
+
+
+def test_a_tracer_is_shown_and_sets_the_register(puppet):
+    """Or has it be as at the beginning. Source: arch/x86/kernel/fpu/xstate.c (6.2)."""
+    puppet.send_to(PLACE_OF_KEYS + INT3)
+    assert puppet.resume() == TRAP_STOP
+    at = puppet.registers()["bx"] & 0xFFFF_FFFF
+    puppet.go_home()
+    have_own_rights(puppet)
+    said = puppet.regset(Request.GETREGSET, NT_X86_XSTATE, Buffer(4096), 4096)
+    image = bytearray(said.content[: said.size_bytes])
+    assert (image[at : at + 4].hex(), image[XSTATE_BV + 1] & HAS_KEYS) == ("24000000", HAS_KEYS)
+    seen = []
+    for marked in (HAS_KEYS, 0):
+        image[at], image[XSTATE_BV + 1] = 0x28, marked
+        put = puppet.regset(Request.SETREGSET, NT_X86_XSTATE, bytes(image), len(image))
+        assert put.errno is None
+        puppet.send_to(RDPKRU + INT3)
+        assert puppet.resume() == TRAP_STOP
+        seen.append(hex(puppet.registers()["ax"]))
+        puppet.go_home()
+    assert seen == ["0x28", "0x0"]
 
 
 LEAST_STACK_BYTES = 2048
