@@ -6,7 +6,7 @@ kernel/ptrace.c (6.1); man 2 ptrace.
 """
 
 import struct
-from errno import EBADF, EINTR, ENOSYS
+from errno import EBADF, EFAULT, EINTR, EINVAL, ENOSYS, ERANGE
 from os import O_RDONLY
 from signal import SIGTRAP
 
@@ -19,6 +19,7 @@ from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
 from harness.agent.signals import SA_RESTORER, SA_SIGINFO
 from harness.agent.structures import ACTION
 from harness.entry import ENTRY_POINTS, KERNEL_VSYSCALL, SYSCALL
+from harness.landscape import HOLE
 
 FAST = ("sysenter", "syscall32")
 PLAIN = ("int80", "syscall", "int80_64")
@@ -364,6 +365,48 @@ def test_syscall_info_says_none_outside_of_a_call_and_writes_what_was_asked_for(
     puppet.prepare(entry, "getppid")
     puppet.resume(Request.SYSCALL)
     assert [syscall_info(puppet, size)[0] for size in (0, 1, 10, 79, 81)] == [80] * 5
+
+
+@pytest.mark.needs(since="6.16")
+def test_syscall_info_makes_another_call_of_it_and_another_result(puppet, entry):
+    """Behind the first 24 bytes are number and arguments, or the result and whether it is an error.
+
+    Source: kernel/ptrace.c ptrace_set_syscall_info (6.16).
+    """
+
+    def become(*values):
+        info = syscall_info(puppet)[1][:24] + struct.pack(f"<{len(values)}Q", *values)
+        return puppet.ptrace(Request.SET_SYSCALL_INFO, 88, info.ljust(88, b"\0"))
+
+    puppet.prepare(entry, "getppid")
+    puppet.resume(Request.SYSCALL)
+    assert become(puppet.number(entry, "close"), 0x7FFF).value == 0
+    assert become(1 << 32, 0).errno == ERANGE
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    assert entry.abi.signed(puppet.registers()["ax"] & entry.abi.mask) == -EBADF
+    assert become(-77 & (1 << 64) - 1, 1).value == 0
+    puppet.resume()
+    assert entry.abi.signed(puppet.after()["ax"]) == -77
+
+
+@pytest.mark.needs(since="6.16")
+@pytest.mark.entries(*OWN)
+def test_syscall_info_that_does_not_fit_its_stop_is_einval(puppet, entry):
+    puppet.prepare(entry, "getppid")
+    puppet.resume(Request.SYSCALL)
+    good = syscall_info(puppet)[1][:80].ljust(88, b"\0")
+    cases = {
+        "as it is": (88, good, None),
+        "an exit's": (88, bytes([EXIT]) + good[1:], EINVAL),
+        "with a flag": (88, good[:2] + b"\1" + good[3:], EINVAL),
+        "with what is reserved": (88, good[:1] + b"\1" + good[2:], EINVAL),
+        "cut short": (16, good, EINVAL),
+        "from a hole": (88, HOLE, EFAULT),
+    }
+    said = {
+        s: puppet.ptrace(Request.SET_SYSCALL_INFO, *case[:2]).errno for s, case in cases.items()
+    }
+    assert said == {says: case[2] for says, case in cases.items()}
 
 
 @pytest.mark.entries(*OWN)
