@@ -9,6 +9,7 @@ tools/testing/selftests/{clone3,openat2,core,pidfd,membarrier,futex,mm}.
 import struct
 from errno import (
     E2BIG,
+    EACCES,
     EAGAIN,
     EBADF,
     ECHILD,
@@ -407,5 +408,92 @@ def test_timers_that_make_no_sense(guest, entry):
         (0, "timer_getoverrun", timer),
         (0, "timer_delete", timer),
         (-EINVAL, "timer_delete", timer),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+GET_SEALS, ADD_SEALS, MAY_BE_SEALED = 1034, 1033, 2
+SEALED, SHRINK, GROW, WRITE = 1, 2, 4, 8
+
+
+def test_memory_with_a_descriptor_is_sealed_where_that_was_asked_for(guest, entry):
+    """Source: mm/memfd.c; mm/shmem.c shmem_write_begin, shmem_setattr (6.1)."""
+    plain, held = (
+        guest.call(entry, "memfd_create", b"m\0", flags).value for flags in (0, MAY_BE_SEALED)
+    )
+    rows = [
+        (SEALED, "fcntl", plain, GET_SEALS, 0),
+        (-EPERM, "fcntl", plain, ADD_SEALS, GROW),
+        (0, "fcntl", held, GET_SEALS, 0),
+        (-EINVAL, "fcntl", held, ADD_SEALS, 1 << 8),
+        (0, "ftruncate", held, 8),
+        (0, "fcntl", held, ADD_SEALS, GROW),
+        *[(-EPERM, "ftruncate", held, 9), (0, "ftruncate", held, 7)],
+        (0, "fcntl", held, ADD_SEALS, SHRINK),
+        *[(-EPERM, "ftruncate", held, 6), (0, "ftruncate", held, 7)],
+        (1, "write", held, b"x", 1),
+        (0, "fcntl", held, ADD_SEALS, WRITE | SEALED),
+        (-EPERM, "write", held, b"x", 1),
+        (SEALED | SHRINK | GROW | WRITE, "fcntl", held, GET_SEALS, 0),
+        (-EPERM, "fcntl", held, ADD_SEALS, 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+SAME_FILE, SAME_MEMORY, KINDS = 0, 1, 8
+
+
+def test_two_processes_are_compared(guest, entry):
+    """Source: kernel/kcmp.c (6.1)."""
+    pid = guest.call(entry, "getpid").value
+    if guest.call(entry, "kcmp", pid, pid, SAME_MEMORY, 0, 0).errno == ENOSYS:
+        pytest.skip("built without")
+    held, copy, other = (guest.call(entry, "dup", fd).value for fd in (0, 0, 0))
+    assert guest.call(entry, "pipe", Buffer(8)).value == 0
+    rows = [
+        (0, "kcmp", pid, pid, SAME_MEMORY, 0, 0),
+        (0, "kcmp", pid, pid, SAME_FILE, held, copy),
+        (-EBADF, "kcmp", pid, pid, SAME_FILE, held, 0x7FFF),
+        (-EINVAL, "kcmp", pid, pid, KINDS, 0, 0),
+        (-ESRCH, "kcmp", pid, NOBODY, SAME_MEMORY, 0, 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    orders = [
+        guest.call(entry, "kcmp", pid, pid, SAME_FILE, *two).value
+        for two in ((other, other + 1), (other + 1, other))
+    ]
+    assert sorted(orders) == [1, 2]
+
+
+AS_EFFECTIVE, NO_FOLLOW, EMPTY_PATH = 0x200, 0x100, 0x1000
+
+
+@pytest.mark.needs(since="5.8")
+def test_access_is_asked_about_with_flags(guest, entry):
+    held = guest.call(entry, "open", b"/proc\0", O_PATH).value
+    rows = [
+        *[(0, "faccessat2", HERE, b"/\0", 7, flags) for flags in (0, AS_EFFECTIVE, NO_FOLLOW)],
+        *[(-EINVAL, "faccessat2", HERE, b"/\0", 0, flags) for flags in (1, 0x400, 1 << 31)],
+        (-EINVAL, "faccessat2", HERE, b"/\0", 8, 0),
+        (-ENOENT, "faccessat2", held, b"\0", 0, 0),
+        (0, "faccessat2", held, b"\0", 0, EMPTY_PATH),
+        (-EBADF, "faccessat2", 0x7FFF, b"\0", 0, EMPTY_PATH),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+LINK, FILE_OF_IT = b"/newer-link\0", b"/newer-file\0"
+
+
+@pytest.mark.needs(since="6.6")
+def test_the_mode_of_a_link_is_not_changed(guest, entry):
+    guest.write_file(FILE_OF_IT[:-1].decode(), b"")
+    guest.call(entry, "symlink", FILE_OF_IT[1:], LINK)
+    rows = [
+        (0, "fchmodat2", HERE, LINK, 0o604, 0),
+        (0, "fchmodat2", HERE, FILE_OF_IT, 0o604, NO_FOLLOW),
+        (-EOPNOTSUPP, "fchmodat2", HERE, LINK, 0o600, NO_FOLLOW),
+        *[(-EINVAL, "fchmodat2", HERE, FILE_OF_IT, 0, flags) for flags in (1, 0x200)],
+        (-EACCES, "faccessat", HERE, FILE_OF_IT, 1),
     ]
     assert find_wrong(guest, entry, rows) == []
