@@ -11,6 +11,8 @@ from signal import SIGSEGV
 
 import pytest
 
+from harness.agent.ptrace import TRAP_STOP, Status
+from harness.agent.puppet import INT3, start_puppet
 from harness.landscape import EDGE, HOLE, READ_ONLY
 from harness.pointers import bad_pointers, user_limit
 
@@ -83,3 +85,28 @@ def test_a_stack_that_can_only_be_read_will_do(guest, entry):
     assert (seen["eax"], seen["umask"]) == (OLD_UMASK, NEW_UMASK)
     assert (seen["ebp"], seen["edx"], seen["ecx"], seen["esp"]) == (0, 0, 0, READ_ONLY.start + 16)
     assert (seen["signal"], seen["address"], seen["in_vdso"]) == (SIGSEGV, 0, 0)
+
+
+STEP, PLAIN = 0x100, 0x200
+FAST_CALL = {"sysenter": b"\x0f\x34", "syscall32": b"\x0f\x05"}
+
+
+@FAST
+@pytest.mark.parametrize("flags", [PLAIN, PLAIN | STEP], ids=["plain", "stepped"])
+def test_a_call_that_steps_itself_is_efault_all_the_same(guest, entry, flags):
+    """Whether the processor stops it at the kernel's entry first or not.
+
+    Source: arch/x86/entry/entry_64_compat.S sysenter_fix_flags (6.1); tools/testing/selftests/x86/
+    syscall_arg_fault.c.
+    """
+    with start_puppet(guest, entry.abi) as puppet:
+        number = puppet.number(entry, "getppid")
+        code = FAST_CALL[entry.name] + INT3
+        puppet.send_to(code, ax=number, bp=HOLE, sp=HOLE, flags=flags)
+        status = puppet.resume()
+        if flags & STEP and status == TRAP_STOP:
+            status = puppet.resume()
+        assert status == Status.stopped(SIGSEGV)
+        seen = puppet.registers()
+        assert entry.abi.signed(seen["ax"] & entry.abi.mask) == -EFAULT
+        assert (seen["sp"], seen["flags"] & STEP) == (HOLE, flags & STEP)
