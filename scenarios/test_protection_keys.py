@@ -186,7 +186,8 @@ def test_memory_for_execution_alone_has_a_key_that_is_nobodys(puppet):
     assert puppet.resume() == Status.stopped(SIGSEGV)
     assert puppet.siginfo() == (SIGSEGV, 0, SEGV_PKUERR)
     puppet.go_home()
-    assert [call("pkey_free", 1), call("pkey_alloc", 0, 0)] == [-EINVAL, 2]
+    seen = {"taken back": call("pkey_free", 1), "given out": call("pkey_alloc", 0, 0)}
+    assert seen == {"taken back": -EINVAL, "given out": 2}
     assert call("pkey_mprotect", page, 4096, READ_WRITE, 1) == -EINVAL
     assert call("mprotect", page, 4096, READ_WRITE) == 0
     puppet.send_to(READ + INT3, bx=page)
@@ -245,7 +246,7 @@ def test_a_tracer_is_shown_and_sets_the_register(puppet):
         assert puppet.resume() == TRAP_STOP
         seen.append(hex(puppet.registers()["ax"]))
         puppet.go_home()
-    assert seen == ["0x28", "0x0"]
+    assert seen == ["0x28", "0x0"], "as it was set, and where it is marked as not in use"
 
 
 LEAST_STACK_BYTES = 2048

@@ -153,9 +153,10 @@ def test_a_call_that_was_not_asked_for_yet_cannot_be_answered(supervisor):
     assert supervisor.poll() == POLLIN
     following = identifier + 1 & (1 << 64) - 1
     assert supervisor.ask(SEND, reply(following)).errno == EINPROGRESS
-    assert supervisor.ask(ID_VALID, following.to_bytes(8, "little")).errno == ENOENT
+    known = supervisor.ask(ID_VALID, following.to_bytes(8, "little")).errno
+    assert known == ENOENT, "a number that nobody was told"
     assert supervisor.receive()[0] == following
-    assert supervisor.poll() == POLLOUT
+    assert supervisor.poll() == POLLOUT, "an answer is waited for"
     assert supervisor.ask(SEND, reply(following, 5)).value == 0
     assert supervisor.answered() == 5
 
@@ -211,7 +212,7 @@ def test_it_hears_that_nobody_is_left_to_be_asked_about(supervisor):
     puppet = supervisor.puppet
     supervisor.make("kill", puppet.pid, 9)
     assert puppet.wait() == Status(9)
-    assert supervisor.poll() == POLLHUP
+    assert supervisor.poll() == POLLHUP, "what poll says of the listener"
 
 
 def descriptor(identifier, source=0, wanted=0, flags=0, kept=0):
