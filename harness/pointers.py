@@ -71,6 +71,21 @@ def bad_pointers(entry: EntryPath, arch: Arch) -> tuple[BadPointer, ...]:
     return _COMMON + (_KERNEL_I386 if arch is ARCH_I386 else _COMPAT)
 
 
+def is_refused_unseen(bad: BadPointer, entry: EntryPath, arch: Arch) -> bool:
+    """Tell whether every kernel refuses a pointer for what it is, before anything is moved.
+
+    Args:
+        bad: the pointer.
+        entry: the call's way in: a 64-bit kernel finds nothing wrong with 32-bit addresses.
+        arch: decides where the kernel's own addresses begin.
+
+    Source: arch/x86/include/asm/uaccess_64.h access_ok, of which 6.4 to 6.11 had the least.
+    """
+    if entry.table is I386:
+        return arch is ARCH_I386 and bad.address >= user_limit(entry, arch)
+    return bool(bad.address >> 63)
+
+
 def user_limit(entry: EntryPath, arch: Arch) -> int:
     """Return the first address at which no program that uses `entry` finds memory.
 

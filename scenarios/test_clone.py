@@ -12,8 +12,8 @@ from errno import EEXIST, EFAULT, EINVAL, EPERM
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.ptrace import TRAP_STOP, Option, Request, Status
-from harness.agent.puppet import start_puppet
+from harness.agent.ptrace import TRAP_STOP, Option, Request, Status, plain_name
+from harness.agent.puppet import INSTRUCTIONS, start_puppet
 from harness.agent.structures import ACTION
 from harness.arch import ARCH_I386, I386
 from harness.landscape import HOLE
@@ -24,6 +24,7 @@ SIGCHLD, SIGTRAP, EVENT_FORK = 17, 5, 1
 CLONE_VM, CLONE_PIDFD, CLONE_SETTLS, CLONE_PARENT_SETTID = 0x100, 0x1000, 0x8_0000, 0x10_0000
 CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x20_0000, 0x100_0000
 SS_DISABLE = 2
+WAIT_ALL = 0x4000_0000
 NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
 GET_FS = 0x1003
 BASE = 0x1234_5000
@@ -68,6 +69,27 @@ def test_a_child_starts_on_the_stack_that_it_is_given(puppet, entry):
 def test_a_child_without_a_stack_of_its_own_starts_on_its_parents(puppet, entry):
     with cloned(puppet, entry, 0) as child:
         assert child.registers()["sp"] == puppet.registers()["sp"]
+
+
+CHILD_ENDS = {
+    "x86_64": b"\x85\xc0\x74\x01\xcc\xb8\x3c\0\0\0\xbf\x2a\0\0\0\x0f\x05",
+    "i386": b"\x85\xc0\x74\x01\xcc\xb8\x01\0\0\0\xbb\x2a\0\0\0\xcd\x80",
+}
+"""test %eax, %eax; je over; int3; over: exit(42)."""
+
+
+def test_a_child_is_not_stepped_because_its_parent_is(guest, entry):
+    """Nobody traces it, and a trap would be its end: kernel/fork.c copy_process."""
+    with start_puppet(guest, entry.abi) as puppet:
+        number, at = puppet.number(entry, "clone"), puppet.strings.stage + 0x1800
+        given = dict.fromkeys(map(plain_name, entry.arguments), 0)
+        puppet.send_to(INSTRUCTIONS[entry.name] + CHILD_ENDS[entry.abi.name], **given, ax=number)
+        assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+        child = puppet.registers()["ax"]
+        assert puppet.resume() == TRAP_STOP
+        puppet.go_home()
+        assert puppet.call(puppet.own_entry, "wait4", child, at, WAIT_ALL, 0) == child
+        assert Status(int.from_bytes(puppet.read(at, 4), "little")) == Status.exited(42)
 
 
 def test_its_number_is_put_where_it_was_asked_for_and_taken_away_at_its_end(puppet, entry):

@@ -42,7 +42,7 @@ import pytest
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 from harness.arch import I386
-from harness.landscape import HOLE
+from harness.landscape import HOLE, READ_ONLY
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -86,6 +86,16 @@ def test_descriptors_and_limits(guest, entry):
         (-EINVAL, "epoll_create", 0),
         (-EINVAL, "epoll_create1", 1),
     ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_descriptors_that_cannot_be_told_are_closed_again(guest, entry):
+    """Source: fs/pipe.c do_pipe2; net/socket.c __sys_socketpair (6.1)."""
+    first = guest.call(entry, "dup", 0).value
+    rows = [(0, "close", first)]
+    for name, *arguments in (("pipe",), ("socketpair", 1, 1, 0)):
+        rows += [(-EFAULT, name, *arguments, where) for where in (HOLE, READ_ONLY.start)]
+    rows += [(-EFAULT, "pipe2", HOLE, 0), (first, "dup", 0), (first + 1, "dup", 0)]
     assert find_wrong(guest, entry, rows) == []
 
 

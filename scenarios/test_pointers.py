@@ -15,11 +15,14 @@ from harness.agent.sweep import Row, find_trusted, map_last_page, read_first_pag
 from harness.agent.vdso import read_vdso
 from harness.entry import SYSCALL
 from harness.landscape import ARENA, HOLE, NO_ACCESS, PAGE, READ_ONLY, WRITE_ONLY
+from harness.pointers import bad_pointers, is_refused_unseen, user_limit
 
 ZEROS, FILE, NOTHING = 0, 1, 3
 WRITTEN = "/tmp/written"  # noqa: S108 - in the guest
 LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 PARTS = ("cut", "limit", "ends")  # a transfer may take what fits
+WITH_A_BUFFER = {"read": 0, "write": 16, "pread64": 0, "pwrite64": 16}
+"""What they give where /dev/null looks at no pointer."""
 MAPPED_WHERE_TOLD = 0x10_0022
 FOUR_GIB = 1 << 32
 MOST, MOST_AT_ONCE = 0x7FFF_FFFF, 0x7FFF_F000  # include/linux/fs.h MAX_RW_COUNT
@@ -56,6 +59,22 @@ def test_no_way_to_use_a_pointer_trusts_it(guest, entry):
     assert find_trusted(guest, entry, rows) == {}
     assert guest.read_file(WRITTEN) == bytes(16)
     assert read_first_page(guest) == page
+
+
+@pytest.mark.usefixtures("nothing")
+@pytest.mark.claim(39)
+def test_a_pointer_of_the_kernels_is_refused_where_nothing_would_be_moved(guest, entry):
+    """Source: fs/read_write.c vfs_read, vfs_write (6.1)."""
+    seen, expected = {}, {}
+    for bad in bad_pointers(entry, guest.identity.arch):
+        refused = is_refused_unseen(bad, entry, guest.identity.arch)
+        if refused or bad.address < user_limit(entry, guest.identity.arch):
+            calls = [(name, NOTHING, bad.address, 16, 0, 0) for name in WITH_A_BUFFER]
+            said = [one.value for one in guest.series(entry, calls)]
+            seen[bad.name] = dict(zip(WITH_A_BUFFER, said, strict=True))
+            unmoved = dict.fromkeys(WITH_A_BUFFER, -EFAULT)
+            expected[bad.name] = unmoved if refused else WITH_A_BUFFER
+    assert seen == expected
 
 
 @pytest.mark.usefixtures("nothing")

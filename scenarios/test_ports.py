@@ -16,7 +16,8 @@ from harness.agent.puppet import INT3, start_puppet
 ENTRIES = ("int80", "syscall", "int80_64")
 SI_KERNEL = 0x80
 PORT = 0x80
-IN_AL_DX, IN_AX_DX, OUT_DX_AL, CLI = b"\xec", b"\x66\xed", b"\xee", b"\xfa"
+IN_AL_DX, IN_AX_DX, OUT_DX_AL = b"\xec", b"\x66\xed", b"\xee"
+CLI, STI = b"\xfa", b"\xfb"
 INTERRUPTS, IOPL = 0x200, 0x3000
 PUSHF_POP_BX = b"\x9c\x5b"
 
@@ -99,12 +100,16 @@ def test_iopl_gives_all_ports_and_takes_them_back(puppet):
 
 
 def test_iopl_gives_no_power_over_interrupts(puppet):
-    """CLI faults, or since the end of 2021 does nothing. Source: traps.c fixup_iopl_exception."""
+    """CLI and STI fault, or since the end of 2021 do nothing: traps.c fixup_iopl_exception."""
     assert call(puppet, "iopl", 3) == 0
-    if may(puppet, CLI + PUSHF_POP_BX):
-        assert puppet.registers()["bx"] & (IOPL | INTERRUPTS) == INTERRUPTS
+    seen = {}
+    for name, code in {"cli": CLI, "sti": STI}.items():
+        seen[name] = may(puppet, code + PUSHF_POP_BX)
+        if seen[name]:
+            assert puppet.registers()["bx"] & (IOPL | INTERRUPTS) == INTERRUPTS, name
+    assert seen == dict.fromkeys(seen, seen["cli"]), "one faults, the other does not"
     assert call(puppet, "iopl", 0) == 0
-    assert not may(puppet, CLI)
+    assert [may(puppet, code) for code in (CLI, STI)] == [False, False]
 
 
 def test_iopl_below_three_gives_nothing(puppet):

@@ -111,6 +111,21 @@ def test_errno_gives_the_error_and_no_more_than_4095(guest, entry):
     assert guest.call(entry, "close", -1).value == 0
 
 
+LOAD_LENGTH, LOAD_LENGTH_INDEX = instruction(0x80, 0), instruction(0x81, 0) + instruction(0x87, 0)
+"""BPF_LD | BPF_LEN; BPF_LDX | BPF_LEN and BPF_TXA."""
+
+
+@pytest.mark.entries(*OWN)
+def test_a_filter_is_told_how_much_it_is_told(guest, entry):
+    seen, equals = {}, instruction(0x15, 64, 0, 1)  # BPF_JMP | BPF_JEQ: struct seccomp_data
+    told = equals + answer(Action.ERRNO + 77) + answer(Action.ERRNO + 78)
+    for name, asked in {"getuid": LOAD_LENGTH, "getgid": LOAD_LENGTH_INDEX}.items():
+        others = answer_unless(NR, guest.table(entry).number(name), Action.ALLOW)
+        assert install_filter(guest, entry, others + asked + told).value == 0
+        seen[name] = guest.call(entry, name).errno
+    assert seen == {"getuid": 77, "getgid": 77}, "78: another length than 64"
+
+
 def test_a_denied_call_is_not_made_and_changes_no_register(guest, entry):
     old = guest.call(entry, "umask", 0o22).value
     assert install_filter(guest, entry, on(guest, entry, "umask", Action.ERRNO + 77)).value == 0

@@ -220,6 +220,40 @@ def test_an_interrupted_call_shows_why_and_is_made_again(puppet, entry):
         assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
 
 
+MASK_AT = "a mask of signals"
+OPENED = {
+    "eventfd": ("eventfd2", 0, 0),
+    "timer": ("timerfd_create", 1, 0),
+    "signals": ("signalfd4", -1, MASK_AT, 8, 0),
+    "changes": ("inotify_init",),
+    "queue": ("msgget", 0, 0o600),
+    "epoll": ("epoll_create1", 0),
+}
+
+
+@pytest.mark.claim(27)
+@pytest.mark.entries(*OWN)
+def test_each_call_says_by_its_own_code_how_it_is_made_again(puppet, entry):
+    """Which does what, man 7 signal has."""
+    room = puppet.strings.stage + 0x1000
+    calls = {name: [room if a == MASK_AT else a for a in call] for name, call in OPENED.items()}
+    fds = {name: puppet.call(entry, *call) for name, call in calls.items()}
+    assert [name for name, fd in fds.items() if fd < 0] == []
+    cases = {name: (ERESTARTSYS, "read", fd, room, 512) for name, fd in fds.items()}
+    cases["queue"] = ERESTARTNOHAND, "msgrcv", fds["queue"], room, 8, 0, 0
+    cases["epoll"] = EINTR, "epoll_wait", fds["epoll"], room, 1, -1
+    seen = {}
+    for name, (_, *call) in cases.items():
+        puppet.prepare(entry, *call)
+        _, status = puppet.interrupt(SIGUSR1)
+        seen[name] = status, hex(puppet.registers()["ax"])
+        assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1), name
+        puppet.set_registers(orig_ax=-1)
+        assert puppet.resume() == TRAP_STOP, name
+    codes = {name: hex(-code & puppet.view.mask) for name, (code, *_) in cases.items()}
+    assert seen == {name: (CALL_STOP, code) for name, code in codes.items()}
+
+
 RETURN_FROM_SIGNAL = {
     "i386": b"\x58\xb8\xad\0\0\0\xcd\x80",  # pop %eax; mov $173, %eax; int $0x80
     "x86_64": b"\x58\xb8\x0f\0\0\0\x0f\x05",  # pop %rax; mov $15, %eax; syscall

@@ -304,6 +304,13 @@ def test_a_blocked_signals_mask_is_given_and_set(puppet):
     assert puppet.resume() == TRAP_STOP
 
 
+def test_no_tracer_blocks_kill_or_stop(puppet):
+    everything, never = (1 << 64) - 1, 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
+    assert puppet.ptrace(Request.SETSIGMASK, 8, everything.to_bytes(8, "little")).value == 0
+    said = puppet.ptrace(Request.GETSIGMASK, 8, Buffer(8))
+    assert hex(int.from_bytes(said.memory[0], "little")) == hex(everything & ~never)
+
+
 def test_an_exit_stops_the_process_with_its_status(guest, entry):
     with start_puppet(guest, entry.abi, entry, Option.TRACEEXIT) as puppet:
         puppet.prepare(puppet.own_entry, "exit", 0x2A)
@@ -316,9 +323,11 @@ def test_a_fork_stops_parent_and_child(guest, entry):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, entry, options) as puppet:
         puppet.prepare(puppet.own_entry, "fork")
-        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGTRAP, EVENT_FORK)
         child = puppet.follow(puppet.event_message())
-        assert child.wait() == Status.stopped(SIGTRAP, EVENT_STOP)
+        own_stop = Status.stopped(SIGTRAP, EVENT_STOP)
+        assert child.wait() == own_stop, "its parent's calls are what stops are asked for"
         assert child.registers()["ax"] == 0
         assert puppet.resume() == TRAP_STOP
         assert puppet.after()["ax"] == child.pid

@@ -336,12 +336,31 @@ def test_a_mask_for_the_time_of_a_call_ends_when_it_is_made_again(puppet, before
         puppet.prepare(puppet.own_entry, name, *arguments)
         _, status = puppet.interrupt(SIGUSR1)
         assert status == CALL_STOP, name
+        told = [mask_of(puppet)]
         assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1), name
+        told += [mask_of(puppet)]
         stop = puppet.resume(Request.SYSCALL)
-        seen[name] = stop, mask_of(puppet)
+        seen[name] = stop, *told, mask_of(puppet)
         puppet.set_registers(orig_ax=-1)
         assert list(puppet.stops(Request.SYSCALL))[-1] == TRAP_STOP, name
-    assert seen == dict.fromkeys(seen, (CALL_STOP, hex(before)))
+    assert seen == dict.fromkeys(seen, (CALL_STOP, *[hex(before)] * 3)), "as a tracer is told it"
+
+
+def test_a_mask_that_a_tracer_sets_in_such_a_call_is_not_undone_by_its_end(puppet, before):
+    """Source: kernel/ptrace.c PTRACE_SETSIGMASK, clear_tsk_restore_sigmask (6.1)."""
+    calls, seen, other = calls_that_wait(puppet), {}, 1 << SIGUSR2 - 1
+    for name, arguments in calls.items():
+        set_mask(puppet, before)
+        puppet.go_home()
+        puppet.prepare(puppet.own_entry, name, *arguments)
+        _, status = puppet.interrupt(SIGUSR1)
+        assert status == CALL_STOP, name
+        set_mask(puppet, other)
+        puppet.set_registers(ax=-EINTR)
+        assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1), name
+        assert puppet.resume() == TRAP_STOP, name
+        seen[name] = mask_of(puppet)
+    assert seen == dict.fromkeys(seen, hex(other))
 
 
 @pytest.mark.parametrize("how", ["blocked", "ignored"])

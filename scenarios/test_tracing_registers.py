@@ -31,7 +31,7 @@ pytestmark = pytest.mark.entries("syscall", "int80")
 
 NT_PRSTATUS, NT_PRFPREG, NT_X86_XSTATE, NT_PRXFPREG = 1, 2, 0x202, 0x46E6_2B7F
 FLAG_MASK = 0x50DD5  # CF PF AF ZF SF TF DF OF RF AC, and on a 64-bit kernel NT
-NT = 0x4000
+NT, TRAP, TRAP_TRACE = 0x4000, 0x100, 2
 
 
 @pytest.fixture
@@ -163,6 +163,19 @@ def test_only_a_programs_flags_can_be_set(puppet, guest):
         assert poke(puppet, offset(puppet, "flags"), value) is None
         seen[value] = puppet.registers()["flags"]
     assert seen == {0xFFFF_FFFF: old & ~mask | mask, 0: old & ~mask}
+
+
+def test_a_trap_flag_that_is_set_while_stepping_is_the_programs_own(puppet):
+    """A step's own is hidden, and ends with the steps: set_flags of arch/x86/kernel/ptrace.c."""
+    puppet.send_to(b"\x90\x90\x90\xcc")
+    assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+    flags = puppet.registers()["flags"]
+    assert not flags & TRAP, "the step's"
+    assert poke(puppet, offset(puppet, "flags"), flags | TRAP) is None
+    assert puppet.registers()["flags"] & TRAP, "the one that was set, as a tracer sees it"
+    assert puppet.resume() == TRAP_STOP
+    seen = puppet.registers()["ip"] - puppet.strings.stage, puppet.siginfo()[2]
+    assert seen == (2, TRAP_TRACE), "where the program traps by itself"
 
 
 def test_a_selector_of_nothing_is_loaded_as_null(puppet):
