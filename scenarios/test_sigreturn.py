@@ -191,6 +191,13 @@ def test_a_data_segment_in_the_frame_is_loaded(guest, entry, field):
 
 
 @pytest.mark.entries(*PLAIN)
+def test_a_stack_segment_in_the_frame_is_loaded(guest, entry):
+    """Also where SYSRET, which knows one alone, could be taken but for that."""
+    said = in_each_frame(guest, entry, Change("ss", FLAT_IN_LDT), descriptor=FLAT)
+    assert each(said, lambda one: one.after["ss"]) == same(said, FLAT_IN_LDT)
+
+
+@pytest.mark.entries(*PLAIN)
 def test_a_bad_instruction_pointer_is_sigsegv_there(guest, entry):
     said = for_each_value(guest, entry, "ip", NOWHERE)
     names = ("signo", "code", "address", "ip", "cr2")

@@ -25,6 +25,7 @@ from harness.agent.signals import (
     frame_layout,
 )
 from harness.agent.structures import ACTION, ALTERNATE_STACK
+from harness.arch import I386
 from harness.landscape import HOLE
 
 NOP = b"\x90"
@@ -376,3 +377,60 @@ def test_a_fault_whose_signal_is_not_wanted_ends_the_process(puppet, how):
     puppet.send_to(load_word(puppet.abi, HOLE) + INT3)
     assert puppet.resume() == Status.stopped(SIGSEGV)
     assert puppet.resume(by_signal=SIGSEGV) & 0x7F == SIGSEGV
+
+
+NT_PRFPREG, NT_PRXFPREG, NT_X86_XSTATE = 2, 0x46E6_2B7F, 0x202
+CONTROL, MXCSR, REGISTERS, SSE = slice(2), slice(24, 28), slice(32, 288), slice(160, 288)
+XFEATURES, XSTATE_BV, UPPER = 472, 512, slice(576, 704)
+X87_AND_SSE, ALSO_AVX = b"\3", b"\7"
+
+
+def state_set(puppet):
+    """Return the number of the set that is FXSAVE's image."""
+    return NT_PRXFPREG if puppet.abi is I386 else NT_PRFPREG
+
+
+def load(puppet, kind, size, **parts):
+    """Change parts of the state that the puppet has: its x87, SSE and AVX."""
+    image = bytearray(puppet.regset(Request.GETREGSET, kind, Buffer(size), size).content)
+    for part, content in parts.values():
+        image[part] = content
+    assert puppet.regset(Request.SETREGSET, kind, bytes(image), size).errno is None
+
+
+def state_in(puppet, handler):
+    """Return where the frame's pointer to its state is, and where FXSAVE's image lies."""
+    layout = frame_layout(puppet.abi, SA_SIGINFO)
+    at, width = handler.stack + layout.fields["state"][0], puppet.abi.word_bytes
+    return at, int.from_bytes(puppet.read(at, width), "little") + layout.fxsave
+
+
+def test_a_frame_without_state_leads_to_the_initial_one_whatever_the_handler_has(puppet):
+    """Source: arch/x86/kernel/fpu/signal.c fpu__restore_sig (6.1)."""
+    set_handler(puppet, SIGUSR1)
+    puppet.send_to(NOP + INT3)
+    handler = step_into(puppet, SIGUSR1)
+    load(puppet, state_set(puppet), 512, control=(CONTROL, b"\x7f\2"), sse=(SSE, b"w" * 128))
+    at, _ = state_in(puppet, handler)
+    puppet.write(at, bytes(puppet.abi.word_bytes))
+    assert puppet.resume() == TRAP_STOP
+    said = puppet.regset(Request.GETREGSET, state_set(puppet), Buffer(512), 512).content
+    assert (said[CONTROL].hex(), said[MXCSR].hex()) == ("7f03", "801f0000")
+    assert said[REGISTERS].hex() == bytes(256).hex()
+
+
+@pytest.mark.machine(cpu="EPYC")
+def test_state_that_a_frame_does_not_say_it_has_is_the_initial_one(puppet):
+    """Source: arch/x86/kernel/fpu/signal.c restore_fpregs_from_user (6.1)."""
+    kind, seen, has = NT_X86_XSTATE, {}, (slice(XSTATE_BV, XSTATE_BV + 1), ALSO_AVX)
+    size = puppet.regset(Request.GETREGSET, kind, Buffer(4096), 4096).size_bytes
+    set_handler(puppet, SIGUSR1)
+    for features in (ALSO_AVX, X87_AND_SSE):
+        puppet.send_to(NOP + INT3)
+        load(puppet, kind, size, has=has, upper=(UPPER, b"b" * 128))
+        handler = step_into(puppet, SIGUSR1)
+        load(puppet, kind, size, has=has, upper=(UPPER, b"w" * 128))
+        puppet.write(state_in(puppet, handler)[1] + XFEATURES, features)
+        assert puppet.resume() == TRAP_STOP
+        seen[features] = puppet.regset(Request.GETREGSET, kind, Buffer(size), size).content[UPPER]
+    assert seen == {ALSO_AVX: b"b" * 128, X87_AND_SSE: bytes(128)}, "w: the handler's own"

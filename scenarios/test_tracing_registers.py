@@ -24,8 +24,9 @@ from harness.agent.ptrace import (
     encode_registers,
     plain_name,
 )
-from harness.agent.puppet import start_puppet
+from harness.agent.puppet import INSTRUCTIONS, start_puppet
 from harness.arch import I386
+from harness.entry import SYSCALL
 
 pytestmark = pytest.mark.entries("syscall", "int80")
 
@@ -349,6 +350,18 @@ def test_code_segments_of_either_width_can_be_set(puppet):
         assert puppet.resume() == TRAP_STOP
         seen[cs] = puppet.registers()["cs"], puppet.registers()["ax"]
     assert seen == {0x23: (0x23, 8), 0x33: (0x33, 7)}
+
+
+@pytest.mark.needs(arch="x86_64")
+@pytest.mark.entries("syscall")
+@pytest.mark.abis("x86_64")
+def test_a_code_segment_set_at_the_end_of_a_call_is_not_sysrets(puppet):
+    """Nothing else is changed: rcx and r11 are as it wants them. Source: do_syscall_64 (6.12)."""
+    puppet.send_to(INSTRUCTIONS["syscall"] + b"\x40\xcc", ax=puppet.number(SYSCALL, "getppid"))
+    assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP] * 2
+    puppet.set_registers(cs=0x23, ax=7)
+    assert puppet.resume() == TRAP_STOP
+    assert (puppet.registers()["cs"], puppet.registers()["ax"]) == (0x23, 8), "inc eax, or REX"
 
 
 @pytest.mark.entries("syscall")
