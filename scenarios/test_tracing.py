@@ -6,7 +6,7 @@ kernel/ptrace.c (6.1); man 2 ptrace.
 """
 
 import struct
-from errno import EBADF, EFAULT, EINTR, EINVAL, ENOSYS, ERANGE
+from errno import EBADF, EFAULT, EINTR, EINVAL, ENOSYS, ERANGE, ETIMEDOUT
 from os import O_RDONLY
 from signal import SIGTRAP
 
@@ -218,6 +218,45 @@ def test_an_interrupted_call_shows_why_and_is_made_again(puppet, entry):
         assert puppet.registers() == first | {"orig_ax": puppet.number(entry, again)}
         puppet.set_registers(orig_ax=-1)
         assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, TRAP_STOP]
+
+
+def interrupt_in_time(puppet, entry, name, arguments, at):
+    """Interrupt a call that a short time ends, of which `at` has the nanoseconds; tell how short.
+
+    Where the time was over before it could be interrupted, it is given more.
+    """
+    for milliseconds in (40, 300, 2000):
+        puppet.write(at, entry.table.words(0, milliseconds * 1_000_000))
+        puppet.prepare(entry, name, *(milliseconds if a is TIME else a for a in arguments))
+        _, status = puppet.interrupt(SIGUSR1)
+        interrupted = puppet.registers()["ax"] == -ERESTART_RESTARTBLOCK & puppet.view.mask
+        assert status == CALL_STOP
+        assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
+        if interrupted:
+            return
+        assert puppet.resume() == TRAP_STOP
+    raise AssertionError(name)
+
+
+TIME = "milliseconds"
+
+
+@pytest.mark.claim(27)
+@pytest.mark.entries(*OWN)
+def test_a_call_that_is_made_again_ends_when_it_would_have_ended(puppet, entry):
+    """An alarm wakes what has forgotten its time. Source: fs/select.c do_restart_poll (6.1)."""
+    at, word = puppet.strings.stage + 0x1000, puppet.strings.stage + 0x1100
+    cases = {"poll": (0, 0, 0, TIME), "futex": (-ETIMEDOUT, word, 0, 0, at)}
+    seen = {}
+    for name, (_, *arguments) in cases.items():
+        puppet.call(entry, "alarm", 6)
+        interrupt_in_time(puppet, entry, name, arguments, at)
+        assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP] * 2, name
+        seen[name] = hex(puppet.registers()["ax"])
+        if puppet.resume() != TRAP_STOP:
+            break
+    ends = {name: hex(end & puppet.view.mask) for name, (end, *_) in cases.items()}
+    assert seen == ends, f"{-ERESTART_RESTARTBLOCK & puppet.view.mask:#x}: it was the alarm"
 
 
 MASK_AT = "a mask of signals"

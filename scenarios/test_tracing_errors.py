@@ -276,6 +276,34 @@ def test_signals_that_wait_are_shown_from_any_place_on(guest, entry, puppet):
         assert said.memory[0].hex() == expected.ljust(room, b"\xa5").hex(), (first, count)
 
 
+def test_places_of_waiting_signals_that_make_no_sense(puppet):
+    cases = {"an unknown flag": (0, 2, 1), "a negative count": (0, 1, -1)}
+    seen = {
+        says: puppet.ptrace(Request.PEEKSIGINFO, struct.pack("<QIi", *asked), Buffer(128)).errno
+        for says, asked in cases.items()
+    }
+    assert seen == dict.fromkeys(cases, EINVAL)
+
+
+def test_a_signal_is_given_along_when_a_tracer_leaves(puppet):
+    """It is blocked meanwhile, and so waits. Source: kernel/signal.c ptrace_signal (6.1)."""
+    puppet.prepare(puppet.own_entry, "pause")
+    puppet.signal(SIGUSR1)
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    mask = (1 << SIGUSR2 - 1).to_bytes(8, "little")
+    assert puppet.ptrace(Request.SETSIGMASK, 8, mask).value == 0
+    assert puppet.ptrace(Request.DETACH, 0, SIGUSR2).value == 0
+    assert puppet.ptrace(Request.SEIZE).value == 0
+    assert puppet.ptrace(Request.INTERRUPT).value == 0
+    assert puppet.wait().is_stop
+    waiting = []
+    for shared in (0, 1):  # 5.10 lets it wait for the thread
+        asked = struct.pack("<QIi", 0, shared, 1)
+        said = puppet.ptrace(Request.PEEKSIGINFO, asked, Buffer(SIGNAL_BYTES))
+        waiting += [int.from_bytes(said.memory[0][:4], "little")] * said.value
+    assert waiting == [SIGUSR2]
+
+
 def test_a_stop_of_the_whole_group_and_its_continuation(puppet):
     puppet.prepare(puppet.own_entry, "getppid")
     puppet.signal(SIGSTOP)

@@ -24,7 +24,7 @@ from harness.agent.signals import (
     frame_kinds,
     frame_layout,
 )
-from harness.agent.structures import ACTION, ALTERNATE_STACK
+from harness.agent.structures import ACTION, ALTERNATE_STACK, SENT, SIGNAL_BYTES
 from harness.arch import I386
 from harness.landscape import HOLE
 
@@ -120,6 +120,22 @@ def test_a_step_into_a_handler_stops_at_its_first_instruction(puppet):
     assert not saved_flags(puppet, handler) & TRAP, "trap flag in the frame"
     assert puppet.resume() == TRAP_STOP
     assert where(puppet) == (2, SI_KERNEL), "the tracer's trap flag has come back with the frame"
+
+
+def test_a_handler_is_told_what_the_tracer_says_of_the_signal(puppet):
+    """Source: kernel/ptrace.c ptrace_setsiginfo (6.1)."""
+    set_handler(puppet, SIGUSR1)
+    puppet.send_to(NOP + INT3)
+    puppet.signal(SIGUSR1)
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    told = {"code": 0, "pid": 0x7777, "uid": 0x8888}
+    record = SENT[puppet.view.name].encode(signal=SIGUSR1, **told).ljust(SIGNAL_BYTES, b"\0")
+    assert puppet.ptrace(Request.SETSIGINFO, 0, record).value == 0
+    assert puppet.siginfo_bytes()[:SIGNAL_BYTES].hex() == record.hex(), "as the tracer is told"
+    assert puppet.resume(Request.SINGLESTEP, by_signal=SIGUSR1) == TRAP_STOP
+    frame = puppet.read(puppet.registers()["sp"], FRAME_BYTES)
+    seen = frame_layout(puppet.abi, SA_SIGINFO).decode(frame)
+    assert {name: seen[name] for name in told} == told
 
 
 def test_a_step_within_a_handler_takes_one_instruction(puppet):
