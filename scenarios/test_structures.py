@@ -152,6 +152,18 @@ def test_every_call_finds_the_same_number_of_a_file(guest, entry):
     assert min(numbers.pop()) > 0
 
 
+def test_between_the_fields_there_is_nothing_of_the_kernels(guest, entry):
+    """Zeros, or what was there before: fs/stat.c INIT_STRUCT_STAT_PADDING (6.1)."""
+    fd = make_file(guest, entry, 0)
+    calls = stat_calls(entry, fd) + (narrow_stat_calls(fd) if entry.table is I386 else [])
+    between = {}
+    for (name, *where), layout in calls:
+        seen = guest.call(entry, name, *where, Buffer(layout.size_bytes, fill=0), 0).memory[0]
+        if layout.encode(**layout.decode(seen)) != seen:
+            between[name] = seen.hex()
+    assert between == {}
+
+
 def test_the_number_of_a_device_is_told_whole(guest, entry):
     guest.call(entry, "unlink", DEVICE_PATH)
     made = guest.call(entry, "mknod", DEVICE_PATH, CHARACTER_DEVICE | 0o600, DEVICE)
