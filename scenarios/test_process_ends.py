@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls that come back twice, and those that do not: the beginning and the end of a process.
 
-Source: kernel/exit.c; kernel/fork.c; arch/x86/kernel/process.c copy_thread (6.1).
+Source: kernel/{exit,fork,ptrace}.c; arch/x86/kernel/process.c copy_thread (6.1).
 """
 
+from errno import ESRCH
+
 import pytest
+
+from harness.agent.ptrace import Request
+from harness.agent.puppet import start_puppet
 
 PLAIN = 0x202
 ALL = 0x24_4CD5
@@ -36,3 +41,13 @@ def test_a_child_finds_the_registers_that_its_parent_has(guest, entry, name):
     status = entry.may_change_flags
     assert hex(seen["differing"] & ~(FLAGS if status else 0)) == "0x0"
     assert hex(seen["childs flags"] & ~status) == hex(flags & ~status)
+
+
+def test_who_is_traced_ends_with_a_tracer_that_wanted_it_so(guest, abi):
+    with start_puppet(guest, abi) as puppet:
+        puppet.prepare(puppet.own_entry, "pause")
+        puppet.ptrace(Request.CONT)
+        assert guest.call(puppet.tracer, "kill", puppet.pid, 0).errno is None
+        guest.renew()
+        seen = [guest.call(puppet.tracer, "kill", puppet.pid, 0).errno for _ in range(50)]
+        assert seen[-1] == ESRCH
