@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -55,6 +56,14 @@ class Exit:
 
     status: int
     timed_out: bool
+
+    def __str__(self) -> str:
+        """Return it as what is said of the program."""
+        if self.timed_out:
+            return "was ended after its time"
+        killed = self.status - 128 in set(signal.Signals)
+        by = f", as {signal.Signals(self.status - 128).name} ends a program" if killed else ""
+        return f"ended with {self.status}{by}"
 
 
 class AgentClient:

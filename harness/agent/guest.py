@@ -364,8 +364,7 @@ class Guest:
                 self._brought.add(path)
             end, output, _ = self.execute(argv, timeout_s=timeout_s)
         if end.status or end.timed_out:
-            said = "was ended after its time" if end.timed_out else f"ended with {end.status}"
-            raise GuestError(f"probe {name} of {abi} {said}", evidence=output.decode())
+            raise GuestError(f"probe {name} of {abi} {end}", evidence=output.decode())
         lines = (line.rpartition(" ") for line in output.decode().splitlines())
         return {key: int(value, 16) for key, _, value in lines}
 
