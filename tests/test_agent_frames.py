@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness import wire
 from harness.agent.channel import Port
-from harness.agent.client import AgentClient
+from harness.agent.client import AgentClient, Exit
 from harness.agent.frames import ChannelBroken, ChannelSilent, Frame, FrameStream, encode_frame
 from harness.deadline import Deadline
 from harness.errors import OutcomeKind
@@ -115,3 +115,16 @@ def test_only_an_agent_of_ours_is_greeted(
     there.sendall(encode_frame(first))
     with pytest.raises(ChannelBroken, match=said):
         AgentClient(stream).greet(soon())
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (Exit(3, timed_out=False), "ended with 3"),
+        (Exit(139, timed_out=False), "ended with 139, as SIGSEGV ends a program"),
+        (Exit(255, timed_out=False), "ended with 255"),
+        (Exit(137, timed_out=True), "was ended after its time"),
+    ],
+)
+def test_how_a_program_ended_is_said_in_words(end: Exit, said: str) -> None:
+    assert str(end) == said
