@@ -11,7 +11,9 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from harness.agent.about import AT_RANDOM, AT_SYSINFO, AT_SYSINFO_EHDR
-from harness.arch import ABIS
+from harness.agent.ptrace import CALL_STOP, Request, words
+from harness.agent.puppet import start_puppet
+from harness.arch import ABIS, I386
 
 PLAIN_FLAGS = 0x202
 AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = 3, 4, 5, 6, 7, 8, 9
@@ -97,6 +99,24 @@ def test_the_auxiliary_vector_describes_process_and_machine(guest, abi):
     }
     platform = {"i386": b"i686", "x86_64": b"x86_64"}[abi.name]
     assert texts == {AT_EXECFN: f"/executor.{abi}".encode(), AT_PLATFORM: platform}
+
+
+@pytest.mark.room("the root folder is a guest's")
+def test_the_auxiliary_vector_tells_each_id_and_who_runs_for_another(guest, abi):
+    """Source: security/commoncap.c cap_bprm_creds_from_file (6.1)."""
+    guest.probe(abi, "puppet")
+    with start_puppet(guest, abi) as puppet:
+        wide = "32" if abi is I386 else ""
+        puppet.write(puppet.strings.stage, f"/probes/puppet.{abi}".encode() + b"\0")
+        assert puppet.call(puppet.own_entry, f"setresgid{wide}", 2001, 2002, 2003) == 0
+        assert puppet.call(puppet.own_entry, f"setresuid{wide}", 1001, 1002, 1003) == 0
+        puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
+        assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP, CALL_STOP]
+        told = words(guest.read_file(f"/proc/{puppet.pid}/auxv"), abi)
+    auxv = dict(zip(told[::2], told[1::2], strict=True))
+    keys = {"uid": AT_UID, "euid": AT_EUID, "gid": AT_GID, "egid": AT_EGID, "secure": AT_SECURE}
+    expected = {"uid": 1001, "euid": 1002, "gid": 2001, "egid": 2002, "secure": 1}
+    assert {name: auxv.get(key) for name, key in keys.items()} == expected
 
 
 def test_random_bytes_lie_on_the_stack_and_are_the_programs_own(guest, abi):

@@ -78,12 +78,13 @@ static void fill_vectors(void)
 
 static void fill_segments(void)
 {
-	u16 selector = 0;
+	u16 selector = 0, plain;
 
 	for (u32 i = 0; i < OWN_DESCRIPTORS; i++)
 		take_descriptor(&selector);
-	__asm__ volatile(
-		"movw %0, %%ds; movw %0, %%es; movw %0, %%fs; movw %0, %%gs" ::"r"(selector));
+	__asm__ volatile("movw %0, %%ds; movw %0, %%es; movw %0, %%gs" ::"r"(selector));
+	/* One that is there afterwards, too, and is not made null when it is loaded. */
+	__asm__ volatile("movw %%ss, %0; movw %0, %%fs" : "=r"(plain));
 #ifdef __x86_64__
 	sys2(NR_arch_prctl, ARCH_SET_FS, vector);
 	sys2(NR_arch_prctl, ARCH_SET_GS, vector);
