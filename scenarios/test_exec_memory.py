@@ -10,38 +10,45 @@ import struct
 
 import pytest
 
-from harness.agent.ptrace import CALL_STOP, Request, plain_name
+from harness.agent.ptrace import CALL_STOP, Request, plain_name, words
 from harness.agent.puppet import INSTRUCTIONS, start_puppet
 from harness.arch import I386
 
 pytestmark = pytest.mark.room("the root folder is a guest's")
 
 READ_IMPLIES_EXEC, FIXED, BOTTOM_UP, LIMIT_3GB = 0x400000, 0x40000, 0x200000, 0x8000000
-LOAD, GNU_STACK = 1, 0x6474E551
+LOAD, INTERPRETER, GNU_STACK = 1, 3, 0x6474E551
+FIXED_PLACE, ANY_PLACE = 2, 3
 READ_EXECUTE, READ_WRITE, ALL = 5, 6, 7
-START, ENTRY, BYTES = 0x40_0000, 0x100, 0x1000
+START, ENTRY, PATH, BYTES = 0x40_0000, 0x100, 0x200, 0x1000
 NEAR_BYTES = 1 << 20
 """How far from where its room begins the first mapping may be: the kernel's own are there."""
 
 
-def least_program(abi, stack):
-    """Return an ELF file: two calls, and what it says of its stack; nothing when that is None."""
+def least_program(abi, stack, at=START, interpreter=b""):
+    """Return an ELF file: two calls, and what it says of its stack; nothing when that is None.
+
+    Where it lies is its own choice unless `at` is 0, and another begins where one interprets it.
+    """
     wide = abi is not I386
     word, head, segment = ("Q", 64, 56) if wide else ("I", 52, 32)
     content = b"\x7fELF" + bytes([1 + wide, 1, 1]) + bytes(9)
-    content += struct.pack("<HHI", 2, 62 if wide else 3, 1)
-    content += struct.pack(f"<3{word}", START + ENTRY, head, 0)
-    content += struct.pack("<I6H", 0, head, segment, 2, 0, 0, 0)
-    for kind, flags, at, size in (
-        (LOAD, READ_EXECUTE, START, BYTES),
+    content += struct.pack("<HHI", FIXED_PLACE if at else ANY_PLACE, 62 if wide else 3, 1)
+    content += struct.pack(f"<3{word}", at + ENTRY, head, 0)
+    content += struct.pack("<I6H", 0, head, segment, 3, 0, 0, 0)
+    for kind, flags, offset, size in (
+        (INTERPRETER if interpreter else 0, 4, PATH, len(interpreter)),
+        (LOAD, READ_EXECUTE, 0, BYTES),
         (0 if stack is None else GNU_STACK, stack or 0, 0, 0),
     ):
         first, last = ((flags,), ()) if wide else ((), (flags,))
         content += struct.pack(f"<{1 + len(first)}I", kind, *first)
-        content += struct.pack(f"<5{word}", 0, at, at, size, size)
+        content += struct.pack(f"<5{word}", offset, at + offset, at + offset, size, size)
         content += struct.pack(f"<{len(last)}I{word}", *last, 0x1000)
     calls = 2 * INSTRUCTIONS["syscall" if wide else "int80"]
-    return (content.ljust(ENTRY, b"\0") + calls).ljust(BYTES, b"\xcc")
+    return ((content.ljust(ENTRY, b"\0") + calls).ljust(PATH, b"\0") + interpreter).ljust(
+        BYTES, b"\xcc"
+    )
 
 
 def path_of(stack):
@@ -112,3 +119,64 @@ def test_memory_lies_where_the_personality_says(guest, puppet):
         at = make_call(puppet, name, 0, 4096, 3, 0x22, 0xFFFF_FFFF, 0)
         assert first <= at < first + NEAR_BYTES, f"{hex(at)} is not near {hex(first)}"
         puppet.set_registers(ip=START + ENTRY)
+
+
+PAGE_ZERO, ANOTHERS = 0x10_0000, "another's"
+TAKEN_AWAY = READ_IMPLIES_EXEC | FIXED | BOTTOM_UP | PAGE_ZERO
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept"),
+    [(0o755, TAKEN_AWAY), (0o4755, 0), (0o2755, 0), (0o2745, TAKEN_AWAY)],
+    ids=["plain", "setuid", "setgid", "setgid in vain"],
+)
+def test_a_program_that_runs_for_another_has_its_memory_where_it_is_safe(guest, puppet, mode, kept):
+    """Source: fs/exec.c bprm_fill_uid; include/uapi/linux/personality.h (6.1)."""
+    guest.write_file(path_of(ANOTHERS), least_program(puppet.abi, READ_WRITE), mode)
+    kept &= ~0 if puppet.abi is I386 else ~READ_IMPLIES_EXEC
+    make_call(puppet, "personality", TAKEN_AWAY | LIMIT_3GB)
+    *_, told = become(guest, puppet, ANOTHERS)
+    assert hex(told) == hex(kept | LIMIT_3GB)
+    first = guest.read_file(f"/proc/{puppet.pid}/maps").decode().split()[:2]
+    assert (first == ["00000000-00001000", "r-xp"]) == bool(kept & PAGE_ZERO), first
+
+
+def test_a_stack_begins_at_the_same_address_where_the_personality_says_so(guest, puppet):
+    seen = []
+    for _ in range(3):
+        make_call(puppet, "personality", FIXED)
+        become(guest, puppet)
+        seen.append(hex(puppet.registers()["sp"]))
+        puppet.set_registers(ip=START + ENTRY)
+    assert len(set(seen)) == 1, seen
+
+
+AT_PHDR, AT_PHNUM, AT_BASE, AT_ENTRY = 3, 5, 7, 9
+
+
+def test_a_program_begins_in_its_interpreter_which_is_told_where_both_are(guest, puppet):
+    """Source: fs/binfmt_elf.c load_elf_binary, create_elf_tables (6.1)."""
+    abi, interpreter = puppet.abi, b"/least.interpreter"
+    guest.write_file(interpreter.decode(), least_program(abi, None, at=0), 0o755)
+    program = least_program(abi, READ_WRITE, interpreter=interpreter + b"\0")
+    guest.write_file(path_of("interpreted"), program, 0o755)
+    become(guest, puppet, "interpreted")
+    maps = guest.read_file(f"/proc/{puppet.pid}/maps").decode().splitlines()
+    (base,) = (int(line.split("-")[0], 16) for line in maps if line.endswith("least.interpreter"))
+    told = words(guest.read_file(f"/proc/{puppet.pid}/auxv"), abi)
+    auxv = dict(zip(told[::2], told[1::2], strict=True))
+    keys = {"base": AT_BASE, "entry": AT_ENTRY, "headers": AT_PHDR, "number": AT_PHNUM}
+    seen = {name: hex(auxv[key]) for name, key in keys.items()}
+    head = START + (52 if abi is I386 else 64)
+    expected = {"base": base, "entry": START + ENTRY, "headers": head, "number": 3}
+    assert seen == {name: hex(value) for name, value in expected.items()}
+    assert hex(puppet.registers()["ip"]) == hex(base + ENTRY)
+
+
+def test_a_program_that_is_given_no_arguments_has_an_empty_one(guest, puppet):
+    """Source: fs/exec.c do_execveat_common (5.18, and backported)."""
+    become(guest, puppet)
+    at, size = puppet.registers()["sp"], puppet.abi.bits // 8
+    count, first, end, environment = words(puppet.read(at, 4 * size), puppet.abi)
+    assert (count, end, environment) == (1, 0, 0)
+    assert puppet.read(first, 2) == b"\0/", "and behind it the program's own path"
