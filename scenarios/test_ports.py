@@ -15,7 +15,7 @@ from harness.agent.puppet import INT3, start_puppet
 
 ENTRIES = ("int80", "syscall", "int80_64")
 SI_KERNEL = 0x80
-PORT = 0x80
+PORT, HIGH_PORT = 0x80, 0x1180
 IN_AL_DX, IN_AX_DX, OUT_DX_AL = b"\xec", b"\x66\xed", b"\xee"
 CLI, STI = b"\xfa", b"\xfb"
 INTERRUPTS, IOPL = 0x200, 0x3000
@@ -128,8 +128,13 @@ def test_ports_of_one_process_are_not_anothers(guest, abi):
     with start_puppet(guest, abi) as one, start_puppet(guest, abi) as other:
         assert call(one, "ioperm", PORT, 1, 1) == 0
         assert [may(puppet, IN_AL_DX) for puppet in (one, other, one)] == [True, False, True]
+        assert call(one, "ioperm", HIGH_PORT, 1, 1) == 0
+        assert call(other, "ioperm", PORT + 1, 1, 1) == 0
+        assert may(one, IN_AL_DX, HIGH_PORT)
+        seen = [may(other, IN_AL_DX, port) for port in (PORT, PORT + 1, HIGH_PORT)]
+        assert seen == [False, True, False], "ports of both, before the other's last and behind it"
         assert call(other, "iopl", 3) == 0
-        assert [may(puppet, IN_AL_DX, PORT + 1) for puppet in (other, one)] == [True, False]
+        assert [may(puppet, IN_AL_DX, PORT + 2) for puppet in (other, one)] == [True, False]
 
 
 def test_a_child_has_its_parents_ports_and_its_own_from_then_on(guest, abi):
@@ -148,6 +153,19 @@ def test_a_child_has_its_parents_ports_and_its_own_from_then_on(guest, abi):
         assert puppet.resume() == Status.stopped(SIGCHLD)
         assert puppet.resume() == TRAP_STOP
         assert may(puppet, IN_AL_DX)
+
+
+def test_a_child_has_what_iopl_gave_to_a_parent_without_ports_of_its_own(guest, abi):
+    options = Option.TRACEFORK | Option.TRACESYSGOOD
+    with start_puppet(guest, abi, options=options) as puppet:
+        assert call(puppet, "iopl", 3) == 0
+        puppet.prepare(puppet.own_entry, "fork")
+        puppet.resume()
+        child = puppet.follow(puppet.event_message())
+        assert child.wait().is_stop
+        assert child.resume() == TRAP_STOP
+        assert may(child, IN_AL_DX)
+        child.kill()
 
 
 IOPL_0 = {
