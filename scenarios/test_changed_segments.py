@@ -220,6 +220,29 @@ def test_a_tracer_is_shown_and_sets_thread_local_entries(guest, puppet):
     assert puppet.read(at, 16) == other
 
 
+@pytest.mark.machine
+@pytest.mark.machine(cpu="IvyBridge", arch="x86_64")
+@pytest.mark.parametrize("register", ["fs", "gs"])
+def test_a_register_addresses_by_the_thread_local_entry_that_its_tracer_set(
+    guest, puppet, register
+):
+    """The second processor has bases apart from entries, and both must be changed."""
+    number, stage = first_of_gdt(guest), puppet.strings.stage
+    for place, content in ((BEFORE, b"abcd"), (AFTER, b"efgh")):
+        puppet.write(stage + place, content)
+    before, after = (descriptor(number, stage + place) for place in (BEFORE, AFTER))
+    assert puppet.ptrace(Request.SET_THREAD_AREA, number, before).value == 0
+    read = load_word(puppet.abi, prefix=PREFIX[register]) + INT3
+    puppet.send_to(LOAD[register] + read + read, ax=number * 8 + 3)
+    found = {}
+    for what, entry in (("where it was", None), ("where its tracer put it", after)):
+        if entry:
+            assert puppet.ptrace(Request.SET_THREAD_AREA, number, entry).value == 0
+        assert puppet.resume() == TRAP_STOP
+        found[what] = puppet.registers()["ax"].to_bytes(8, "little")[:4]
+    assert found == {"where it was": b"abcd", "where its tracer put it": b"efgh"}
+
+
 def test_a_tracer_names_a_thread_local_entry_by_its_number(guest, puppet):
     first = first_of_gdt(guest)
     cases = {-1: EIO, -(1 << 31): EIO, first - 1: EINVAL, first + 3: EINVAL, first: None}

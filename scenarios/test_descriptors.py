@@ -13,7 +13,7 @@ from signal import SIGILL
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.ptrace import TRAP_STOP, Status
+from harness.agent.ptrace import TRAP_STOP, Option, Status
 from harness.agent.puppet import INSTRUCTIONS, INT3, load_word, start_puppet
 from harness.arch import I386
 from harness.entry import INT80, INT80_64, SYSCALL
@@ -343,6 +343,7 @@ def test_a_process_without_a_base_has_none_of_anothers(guest, puppet, register):
 
 READ_FS_BASE, READ_GS_BASE = b"\xf3\x48\x0f\xae\xc3", b"\xf3\x48\x0f\xae\xcb"  # to rbx
 WRITE_FS_BASE, WRITE_GS_BASE = b"\xf3\x48\x0f\xae\xd0", b"\xf3\x48\x0f\xae\xd8"  # from rax
+MOV_RAX_RDX = b"\x48\x89\xd0"
 AT_HWCAP2, HWCAP2_FSGSBASE = 26, 2
 
 
@@ -365,3 +366,23 @@ def test_a_base_written_by_an_instruction_is_kept_while_others_run(guest, puppet
         puppet.home = puppet.registers()
         seen[register] = run(puppet, read)["bx"], puppet.registers()[f"{register}_base"]
     assert seen == {"fs": (base, base), "gs": (base, base)}
+
+
+@pytest.mark.abis("x86_64")
+@pytest.mark.machine(cpu="IvyBridge", arch="x86_64")
+def test_a_child_has_the_bases_that_its_parent_wrote_by_instructions(guest, abi):
+    bases, fork = {"fs_base": 0x1234_5678_9ABC, "gs_base": 0x2345_6789_ABC0}, b"\x0f\x05"
+    with start_puppet(guest, abi, options=Option.TRACEFORK | Option.TRACESYSGOOD) as puppet:
+        number = puppet.number(SYSCALL, "fork").to_bytes(4, "little")
+        write = WRITE_FS_BASE + MOV_RAX_RDX + WRITE_GS_BASE + MOV_EAX + number
+        puppet.send_to(write + fork + READ_FS_BASE + INT3, ax=bases["fs_base"], dx=bases["gs_base"])
+        puppet.resume()
+        child = puppet.follow(puppet.event_message())
+        assert child.wait().is_stop
+        told = child.registers()
+        assert child.resume() == TRAP_STOP
+        seen = child.registers()
+        child.kill()
+    assert {name: told[name] for name in bases} == bases, "before its first instruction"
+    assert {name: seen[name] for name in bases} == bases, "when it has run"
+    assert seen["bx"] == bases["fs_base"], "what it finds itself"

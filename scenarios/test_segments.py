@@ -114,3 +114,16 @@ def test_a_descriptor_at_a_bad_pointer_is_efault(guest, entry, name):
     bad = [p for p in bad_pointers(entry, guest.identity.arch) if not p.readable]
     said = {pointer.name: guest.call(entry, name, pointer.address).errno for pointer in bad}
     assert said == dict.fromkeys(said, EFAULT)
+
+
+@pytest.mark.entries(*entry_names_taking(I386))
+def test_a_descriptor_whose_number_cannot_be_told_is_not_made(guest, entry):
+    where, size = 0x2E00_0000, 4096
+    guest.call(entry, "mmap2", where, size, 3, 0x32, -1, 0)
+    guest.write(entry.abi, where, description(-1, base=0x5000))
+    calls = ("mprotect", where, size, 1), ("set_thread_area", where)
+    assert [said.value for said in guest.series(entry, calls)] == [0, -EFAULT]
+    first = description(FIRST_DESCRIPTOR[guest.identity.arch.name], 1, 1, 0)
+    guest.write(entry.abi, (at := ARENA.start + 0x4000), first)
+    assert guest.call(entry, "get_thread_area", at).value == 0
+    assert guest.read(entry.abi, at + 4, 8) == bytes(8)
