@@ -14,6 +14,7 @@ import pytest
 from harness.agent.about import AT_HWCAP2, AT_SYSINFO, AT_SYSINFO_EHDR
 from harness.agent.arguments import Buffer
 from harness.agent.code import place_code
+from harness.agent.signals import Sending, deliver
 from harness.entry import INT80_64, SYSCALL, entry_paths_of, function_path
 from harness.errors import DeclarationError
 from harness.landscape import HOLE
@@ -21,11 +22,12 @@ from harness.landscape import HOLE
 NO_VDSO = pytest.mark.machine(append="vdso=0 vdso32=0 vsyscall=emulate", arch="x86_64")
 NO_VDSO_I386 = pytest.mark.machine(append="vdso=0", arch="i386")
 NO_IA32 = pytest.mark.machine(append="ia32_emulation=off vsyscall=xonly", arch="x86_64")
-UNPROTECTED = pytest.mark.machine(append="mitigations=off norandmaps")
+UNPROTECTED = pytest.mark.machine(append="mitigations=off norandmaps tsc=unstable")
 PLAIN_STATE = pytest.mark.machine(
     cpu="EPYC", append="noxsave nofsgsbase nosmap nosmep", arch="x86_64"
 )
-"""The first and the third are also what scenarios of the vsyscall page ask in."""
+"""The first and the third are also what scenarios of the vsyscall page ask in, the fourth those of
+a vDSO without a source of time."""
 
 GENERAL_PROTECTION, INVALID_OPCODE = 13, 6
 GATE_80 = {0x80 << 3 | 2, 0x80 << 4 | 2}
@@ -33,6 +35,8 @@ GATE_80 = {0x80 << 3 | 2, 0x80 << 4 | 2}
 64-bit table: target/i386/tcg/seg_helper.c do_interrupt64."""
 RDFSBASE = b"\xf3\x48\x0f\xae\xc0\xc3"  # rdfsbase %rax; ret
 XGETBV = b"\x31\xc9\x0f\x01\xd0\xc3"  # xor %ecx, %ecx; xgetbv; ret
+RETCODE = 724
+"""Where in struct sigframe_ia32 the code is."""
 SYSENTER = b"\x0f\x34\xc3"
 ARCH_SET_FS, ARCH_GET_FS = 0x1002, 0x1003
 TIMES = {
@@ -63,6 +67,14 @@ def test_without_a_vdso_ordinary_calls_tell_the_time(guest, abi, name):
     assert said.signal is None
     assert said.value >= 0
     assert said.memory[0] != b"\xa5" * len(said.memory[0])
+
+
+@without_vdso
+@pytest.mark.entries("int80")
+def test_without_a_vdso_a_handler_returns_to_code_in_its_frame(guest, entry):
+    """Source: arch/x86/kernel/signal_32.c ia32_setup_frame (6.1)."""
+    said = deliver(guest, entry, how=Sending(flags=0)).first
+    assert hex(said.frame["restorer"]) == hex(said.at + RETCODE)
 
 
 @without_vdso

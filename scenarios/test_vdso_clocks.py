@@ -217,13 +217,34 @@ def test_setting_the_time_leaves_monotonic_time_alone(guest, clocks):
     assert 0 <= after.time(layout) - before.time(layout) < 30 * SECOND
 
 
+ADJ_TICK, ADJ_TAI = 0x4000, 0x80
+
+
+def adjust(guest, clocks, mode, word, value):
+    """Have the kernel adjust time: by that word of struct timex."""
+    width = clocks.entry.abi.bits // 8
+    timex = bytearray(26 * width)
+    timex[:4] = mode.to_bytes(4, "little")
+    timex[word * width : word * width + 4] = value.to_bytes(4, "little")
+    assert guest.call(clocks.entry, "adjtimex", bytes(timex)).errno is None
+
+
 @pytest.mark.pristine
-def test_an_offset_of_atomic_time_is_seen_at_once(guest, abi, clocks):
-    word = abi.bits // 8
-    adjustment = bytearray(26 * word)  # struct timex, from its `modes` on
-    adjustment[:4] = (0x80).to_bytes(4, "little")  # ADJ_TAI
-    adjustment[6 * word : 6 * word + 4] = (37).to_bytes(4, "little")
-    assert guest.call(clocks.entry, "adjtimex", bytes(adjustment)).errno is None
+def test_clocks_agree_where_seconds_are_made_shorter_or_longer(guest, clocks):
+    """The raw clock knows nothing of it: kernel/time/vsyscall.c update_vdso_data (6.1)."""
+    pair, wrong = clocks.times[-1], []
+    for tick_us in (11_000, 9_000):
+        adjust(guest, clocks, ADJ_TICK, 11, tick_us)
+        for clock in (REALTIME, MONOTONIC, RAW, BOOTTIME, TAI):
+            questions = (clocks.reader(clock, pair), clocks.caller(clock, pair)) * 150
+            times = [answer.time(pair.layout) for answer in clocks.ask(*questions)]
+            wrong += [(tick_us, clock)] if times != sorted(times) else []
+    assert wrong == [], "a clock that goes back between function and call"
+
+
+@pytest.mark.pristine
+def test_an_offset_of_atomic_time_is_seen_at_once(guest, clocks):
+    adjust(guest, clocks, ADJ_TAI, 6, 37)
     said = clocks.ask(*map(clocks.reader, (REALTIME, TAI, REALTIME)))
     first, tai, last = (answer.time("<qq") for answer in said)
     assert first <= tai - 37 * SECOND <= last

@@ -108,3 +108,10 @@ def test_it_refuses_what_the_call_refuses(guest, getrandom, state):
     assert guest.call(SYSCALL, "getrandom", Buffer(16), 16, flags).errno == EINVAL
     assert getrandom(Buffer(16), 16, flags, *state).errno == EINVAL
     assert getrandom(HOLE, 16, 0, 0, 0).errno == EFAULT
+
+
+def test_its_state_may_end_with_its_page_and_not_behind_it(getrandom, state):
+    at, size = state
+    seen = [getrandom(Buffer(32), 32, 0, at + 4096 - size + past, size) for past in (0, 1, size)]
+    assert [said.value for said in seen[:2]] == [32, -EFAULT]
+    assert seen[1].memory[0] == b"\xa5" * 32
