@@ -6,12 +6,16 @@ Source: arch/x86/entry/vsyscall/vsyscall_64.c emulate_vsyscall; arch/x86/mm/faul
 
 import struct
 from errno import EFAULT
+from signal import SIGSYS, SIGTRAP
 
 import pytest
 
 from harness.agent.arguments import At, Buffer
 from harness.agent.code import place_code
 from harness.agent.filter import forbid_calls
+from harness.agent.filters import NR, Action, answer, answer_where
+from harness.agent.ptrace import TRAP_STOP, Option, Status
+from harness.agent.puppet import INT3, start_puppet
 from harness.arch import ARCH_X86_64
 from harness.entry import FUNCTION_X86_64, SYSCALL
 from harness.landscape import ARENA, HOLE
@@ -30,6 +34,7 @@ PAGE_FAULT, PRESENT = 14, 1
 USER_READ, USER_WRITE, USER_FETCH = 5, 6, 0x15
 """Error codes; at the kernel's addresses a page is always said to be present."""
 FORBIDDEN = 77
+EVENT_SECCOMP, DUMPED = 7, 0x80
 
 pytestmark = [pytest.mark.needs(arch="x86_64"), pytest.mark.abis("x86_64")]
 
@@ -159,6 +164,34 @@ def test_a_filter_of_system_calls_has_its_say(guest, abi, function):
     said = gone_to(guest, function, HOLE, HOLE)
     assert (said.signal, said.value) == (None, -FORBIDDEN)
     assert said.changed <= {"rax"}
+
+
+ASKED = Action.TRACE + 7
+CALL_AX_AND_STOP = b"\xff\xd0" + INT3
+
+
+@emulated
+def test_a_tracer_may_skip_a_call_there_and_make_no_other_of_it(guest, abi):
+    """Documentation/userspace-api/seccomp_filter.rst, Caveats (6.1)."""
+    options = Option.TRACESECCOMP | Option.TRACESYSGOOD
+    with start_puppet(guest, abi, options=options) as puppet:
+        time, getppid = (puppet.number(SYSCALL, name) for name in ("time", "getppid"))
+        code = answer_where({NR: time}, ASKED) + answer(Action.ALLOW)
+        assert puppet.install_filter(SYSCALL, code) == 0
+        there = {"ax": TIME, "di": 0, "sp": puppet.strings.stage + 0x8000}
+        asked = []
+        for changed in ({}, {"orig_ax": -1, "ax": 77}):
+            puppet.send_to(CALL_AX_AND_STOP, **there)
+            assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_SECCOMP)
+            asked.append({name: puppet.registers()[name] for name in ("ip", "orig_ax")})
+            puppet.set_registers(**changed)
+            assert puppet.resume() == TRAP_STOP
+        assert asked == [{"ip": TIME, "orig_ax": time}] * 2
+        assert puppet.registers()["ax"] == 77
+        puppet.send_to(CALL_AX_AND_STOP, **there)
+        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_SECCOMP)
+        puppet.set_registers(orig_ax=getppid)
+        assert puppet.resume() & ~DUMPED == Status(SIGSYS), "it made another call than the page's"
 
 
 @emulated
