@@ -146,6 +146,7 @@ def test_select_finds_a_descriptors_bit_wherever_it_is(guest, entry, pipe, name)
     assert guest.call(entry, name, -1, reading, 0, 0, entry.table.words(0, 0), 0).errno == EINVAL
 
 
+STICKY_TIMEOUTS = 0x400_0000
 NANOSECONDS = 1_000_000_000
 PARTS_OF_A_SECOND = {"select": 1_000_000, "pselect6": NANOSECONDS, "ppoll": NANOSECONDS}
 
@@ -170,6 +171,12 @@ def test_what_remains_of_the_time_is_told(guest, entry, pipe, name):
     seconds, rest = struct.unpack("<II" if size == 8 else "<QQ", seen[:size])
     assert (996 < seconds <= 1000, rest < parts) == (True, True), (seconds, rest)
     assert seen[size:] == b"\xa5" * 8
+    assert guest.call(entry, "personality", STICKY_TIMEOUTS).value == 0
+    guest.write(entry.abi, given, entry.table.words(0, 1000))
+    nothing = (name, 0, 0, given, 0, 0) if name == "ppoll" else (name, 0, 0, 0, 0, given, 0)
+    assert guest.call(entry, *nothing).value == 0
+    sticky = guest.read(entry.abi, given, size)
+    assert sticky == entry.table.words(0, 1000), "it is to stay with this personality"
 
 
 ADD, DELETE, MODIFY = 1, 2, 3
