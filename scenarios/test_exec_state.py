@@ -6,19 +6,23 @@ process_64.c start_thread; fs/binfmt_elf.c create_elf_tables (6.1).
 """
 
 import io
+from errno import EINVAL
 
 import pytest
 from elftools.elf.elffile import ELFFile
 
 from harness.agent.about import AT_RANDOM, AT_SYSINFO, AT_SYSINFO_EHDR
+from harness.agent.arguments import Buffer
 from harness.agent.ptrace import CALL_STOP, Request, words
 from harness.agent.puppet import start_puppet
 from harness.arch import ABIS, I386
+from harness.entry import entry_paths_of
 
 PLAIN_FLAGS = 0x202
 AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = 3, 4, 5, 6, 7, 8, 9
 AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK = 11, 12, 13, 14, 15, 16, 17
-AT_SECURE, AT_EXECFN, AT_MINSIGSTKSZ = 23, 31, 51
+AT_SECURE, AT_RSEQ_SIZE, AT_RSEQ_ALIGN, AT_EXECFN, AT_MINSIGSTKSZ = 23, 27, 28, 31, 51
+GET_AUXV = 0x4155_5856
 
 SEGMENTS = {
     ("i386", "i386"): {"cs": 0x73, "ss": 0x7B, "ds": 0x7B, "es": 0x7B, "fs": 0, "gs": 0},
@@ -138,3 +142,21 @@ def test_only_32_bit_programs_are_told_of_the_vdsos_entry(guest, abi):
 @pytest.mark.needs(since="5.14")
 def test_a_signals_frame_has_a_least_size(guest, abi):
     assert 512 < guest.about(abi).auxv[AT_MINSIGSTKSZ] < 65536
+
+
+@pytest.mark.needs(since="6.3")
+def test_a_program_is_told_how_large_a_restartable_sequences_area_is(guest, abi):
+    """Where its last field ends, and its alignment: include/uapi/linux/rseq.h (6.12, 7.2)."""
+    auxv = guest.about(abi).auxv
+    assert (auxv.get(AT_RSEQ_SIZE), auxv.get(AT_RSEQ_ALIGN)) in {(28, 32), (33, 64)}
+
+
+def test_a_file_has_the_auxiliary_vector_as_the_program_was_given_it(guest, abi):
+    """Source: fs/proc/base.c proc_pid_auxv; kernel/sys.c prctl_get_auxv (6.4)."""
+    entry = entry_paths_of(abi)[0]
+    given = words(guest.read_file(f"/proc/{guest.call(entry, 'getpid').value}/auxv"), abi)
+    assert dict(zip(given[::2], given[1::2], strict=True)) == guest.about(abi).auxv
+    assert given[-2:] == (0, 0)
+    said = guest.call(entry, "prctl", GET_AUXV, Buffer(1024), 1024, 0, 0)
+    if said.errno != EINVAL:
+        assert words(said.memory[0], abi)[: len(given)] == given
