@@ -20,6 +20,7 @@ from errno import (
     ENOTDIR,
     ENOTTY,
     EOPNOTSUPP,
+    EOVERFLOW,
     ERANGE,
     ESPIPE,
     ESRCH,
@@ -41,7 +42,7 @@ import pytest
 
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
-from harness.arch import I386
+from harness.arch import ARCH_I386, I386
 from harness.landscape import HOLE, READ_ONLY
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
@@ -340,8 +341,27 @@ def test_memory(guest, entry):
         (0, "process_vm_readv", pid, 0, 0, 0, 0, 0),
         (0, "munmap", start, 0x3000),
     ]
+    if guest.identity.arch is ARCH_I386:
+        rows += [(-EOVERFLOW, mmap, 0, 0x2000, 3, anonymous, -1, 0xFFFF_FFFF)]
     assert {row[1] for row in rows} <= table.numbers.keys()
     assert find_wrong(guest, entry, rows) == []
+
+
+@pytest.mark.entries("int80", "syscall")
+def test_the_end_of_the_heap_is_told_also_where_it_stays(guest, entry):
+    """There is no error to tell: mm/mmap.c brk (6.1)."""
+    end, wide = guest.call(entry, "brk", 0).value, entry.table.mask
+    moves = {
+        end + 5: end + 5,
+        1: end + 5,
+        end - 1: end + 5,
+        wide: end + 5,
+        wide >> 1: end + 5,
+        end + 0x1234: end + 0x1234,
+        end: end,
+    }
+    said = [one.value for one in guest.series(entry, [("brk", to) for to in moves])]
+    assert dict(zip(moves, said, strict=True)) == moves
 
 
 DUMPABLE, KEEP_CAPS, TIMING, CAPABILITY, MACHINE_CHECKS, SUBREAPER = 4, 8, 14, 23, 33, 36

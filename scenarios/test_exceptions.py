@@ -190,6 +190,30 @@ def test_a_page_behind_the_end_of_a_file_is_sigbus(guest, abi):
         assert puppet.fault_address() == address
 
 
+BEHIND = MAPPED + PAGE + 5
+GROW_AND_READ = {
+    I386: (
+        "cd80 b8 a3000000 ba 00200000 31f6 cd80 8a83 05100000",
+        {"eax": 192, "ebx": MAPPED, "ecx": PAGE, "edx": 1, "esi": 0x31, "edi": -1, "ebp": 0},
+    ),
+    X86_64: (
+        "0f05 b8 19000000 ba 00200000 4531d2 0f05 8a87 05100000",
+        {"rax": 9, "rdi": MAPPED, "rsi": PAGE, "rdx": 1, "r10": 0x31, "r8": -1, "r9": 0},
+    ),
+}
+"""Maps a page of shared memory, has mremap make two of it, and reads from the second."""
+
+
+def test_a_page_behind_the_end_of_what_is_mapped_is_told_like_a_page_fault(guest, abi):
+    """Source: arch/x86/mm/fault.c do_sigbus, set_signal_archinfo; mm/shmem.c shmem_fault (6.1)."""
+    code, registers = GROW_AND_READ[abi]
+    unsigned = {name: value & abi.mask for name, value in registers.items()}
+    ran = run_pieces(guest, abi, {"read": Piece(bytes.fromhex(code), unsigned)})["read"]
+    place = len(bytes.fromhex(code)) - 6
+    assert seen(ran) == [SIGBUS, BUS_ADRERR, BEHIND, PF, USER, place]
+    assert ran.frame["cr2"] == BEHIND
+
+
 def test_a_jump_to_where_nothing_is_faults_there(guest, abi):
     register = name_of(abi, "bx")
     places = {"null": 0, "hole": HOLE, "end of a page": HOLE + 0xFFF}

@@ -16,6 +16,7 @@ from harness.agent.interruptions import (
     RESTART,
     STOP,
     TO_A_DATE,
+    WIDE,
     After,
     Blocking,
     End,
@@ -118,6 +119,65 @@ def test_a_stop_in_the_middle_of_a_call_is_followed_by_what_the_manual_says(gues
 def test_a_write_that_has_begun_is_not_made_again(guest, entry, how):
     (said,) = interrupt(guest, entry, [WRITE_MORE], how)
     assert said.value == PIPE_BYTES
+
+
+@pytest.mark.entries("int80", "int80_64")
+@pytest.mark.parametrize("how", [RESTART, STOP], ids=["restart", "stop"])
+def test_calls_whose_times_have_64_bits_are_interrupted_like_the_others(guest, entry, how):
+    said, ended = asked(guest, entry, WIDE, how), how is RESTART
+    restart, stays = guest.table(entry).number("restart_syscall"), {After.EINTR}
+    seen = each(said, lambda one: (one.value, one.again[0]))
+    first = numbers(guest, entry, WIDE) | {
+        n: restart for n, c in WIDE.items() if c.after_stop is After.RESTART_SYSCALL
+    }
+    assert seen == {
+        name: (-EINTR, 0) if ended or call.after_stop in stays else (call.value, first[name])
+        for name, call in WIDE.items()
+    }
+    left = {
+        n: one.words(one.call.left_at, 4) for n, one in said.items() if one.call.left_at is not None
+    }
+    assert {n: w for n, w in left.items() if not (900 < w[0] <= 1000 and w[1] == w[3] == 0)} == {}
+
+
+MESSAGE = 8192
+"""The longest message; a queue holds two. Source: include/uapi/linux/msg.h (6.1)."""
+
+
+@pytest.fixture
+def system_v(guest, entry):
+    """Give calls that wait for an empty queue, a full one, and a semaphore, by name."""
+    making = [("msgget", 0, 0o600), ("msgget", 0, 0o600), ("semget", 0, 1, 0o600)]
+    empty, full, semaphore = (one.value for one in guest.series(entry, making))
+    message = entry.table.words(1) + bytes(MESSAGE)
+    guest.series(entry, [("msgsnd", full, message, MESSAGE, 0)] * 2)
+    down = (0xFFFF_0000, 0)
+    yield {
+        "msgrcv": Blocking("msgrcv", (empty, BLOCK, 8, 0, 0)),
+        "msgsnd": Blocking("msgsnd", (full, BLOCK, 8, 0), (1,)),
+        "semtimedop": Blocking(
+            ("semtimedop_time64", "semtimedop"),
+            (semaphore, BLOCK, 1, 0),
+            down,
+            after_stop=After.EINTR,
+        ),
+    }
+    if guest.usable:
+        removals = [("msgctl", empty, 0, 0), ("msgctl", full, 0, 0), ("semctl", semaphore, 0, 0, 0)]
+        guest.series(entry, removals)
+
+
+@pytest.mark.entries(*PLAIN)
+@pytest.mark.parametrize("how", [RESTART, STOP], ids=["restart", "stop"])
+def test_no_handler_lets_a_queue_or_a_semaphore_wait_on_and_a_stop_only_queues(
+    guest, entry, system_v, how
+):
+    said = asked(guest, entry, system_v, how)
+    assert each(said, lambda one: one.value) == dict.fromkeys(system_v, -EINTR)
+    again = {n for n, call in system_v.items() if how is STOP and call.after_stop is After.AGAIN}
+    assert each(said, lambda one: one.again) == {
+        name: one.first if name in again else NOT_AGAIN for name, one in said.items()
+    }
 
 
 @pytest.mark.claim(23)

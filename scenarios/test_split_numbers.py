@@ -34,6 +34,9 @@ GROWTH = {
 """Arguments behind the descriptor, and how far past the whole the file then ends."""
 
 
+VECTORED = ("pwritev", "preadv", "preadv2", "pwritev2")
+
+
 @pytest.fixture
 def file(guest, entry):
     """Give the descriptor of an empty file that takes any size and any offset."""
@@ -190,6 +193,18 @@ def test_an_offset_of_minus_one_is_where_the_file_stands(guest, entry, file):
     )
     assert [one.value for one in said] == [2, 4, 6, 1, 2, 3, -EINVAL, -EINVAL]
     assert guest.read(entry.abi, where, 2) == b"bc"
+
+
+@pytest.mark.entries("syscall")
+def test_a_high_half_beside_64_bits_does_not_count(guest, entry, file):
+    """Source: fs/read_write.c pos_from_hilo (6.1)."""
+    where, places = ARENA.start + 0x1000, (7, 7, 6, 8)
+    vector = entry.table.words(where, 1)
+    guest.write(entry.abi, where, b"x")
+    calls = [(name, file, vector, 1, at) for name, at in zip(VECTORED, places, strict=True)]
+    said = guest.series(entry, [(*call, half, 0) for call in calls for half in (HIGH, -1)])
+    assert [one.value for one in said] == [1] * len(said)
+    assert hex(guest.call(entry, "lseek", file, 0, SEEK_END).value) == hex(9)
 
 
 @pytest.mark.entries("int80", "int80_64")

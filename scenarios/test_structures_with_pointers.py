@@ -5,6 +5,7 @@ Source: net/socket.c ___sys_sendmsg, ___sys_recvmsg; net/compat.c get_compat_msg
 get_sigset_argpack, struct sel_arg_struct; ipc/syscall.c, ipc/compat; fs/aio.c (6.1).
 """
 
+import struct
 from errno import EAGAIN, EFAULT, EINVAL
 
 import pytest
@@ -178,6 +179,35 @@ def test_io_submit_trusts_neither_its_list_nor_what_is_on_it(guest, entry):
         ]
         said = [one.errno for one in guest.series(entry, calls)]
         assert said == [EFAULT] * 2 or bad.readable, bad.name
+
+
+IOCB, EVENT = struct.Struct("<QIIHhIQQqQII"), struct.Struct("<QQqq")
+"""Source: include/uapi/linux/aio_abi.h struct iocb, struct io_event (6.1)."""
+READ, WRITE, READ_SEGMENTS, WRITE_SEGMENTS = 0, 1, 7, 8
+
+
+def test_io_submit_takes_bytes_and_segments_as_the_programs_are(guest, entry):
+    """Source: fs/aio.c aio_setup_rw; struct iocb is one for both, the segments are not (6.1)."""
+    made = guest.call(entry, "io_setup", 4, Buffer(entry.table.word_bytes, fill=0))
+    if made.errno:
+        pytest.skip("built without asynchronous I/O")
+    context = int.from_bytes(made.memory[0], "little")
+    file = guest.call(entry, "memfd_create", b"aio\0", 0).value
+    guest.write(entry.abi, SEGMENTS, entry.table.words(DATA, 3, DATA + 8, 4))
+    guest.write(entry.abi, DATA, LETTERS[:16])
+    cases = {
+        (WRITE_SEGMENTS, SEGMENTS, 2, 0): 7,
+        (WRITE, DATA, 5, 7): 5,
+        (READ_SEGMENTS, SEGMENTS, 2, 1): 7,
+        (READ, DATA + 16, 9, 5): 7,
+    }
+    for (kind, where, size, offset), count in cases.items():
+        block = IOCB.pack(0x5EED, 0, 0, kind, 0, file, where, size, offset, 0, 0, 0)
+        guest.write(entry.abi, CONTROL, block)
+        guest.call(entry, "io_submit", context, 1, entry.table.words(CONTROL))
+        told = guest.call(entry, "io_getevents", context, 1, 1, Buffer(EVENT.size), 0)
+        assert EVENT.unpack(told.memory[0]) == (0x5EED, CONTROL, count, 0), (kind, str(told))
+    assert guest.read(entry.abi, DATA, 23) == b"bcidefghjklamnopklabcde"
 
 
 def test_a_bad_robust_list_harms_nobody_at_exit(guest, entry):

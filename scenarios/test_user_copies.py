@@ -117,6 +117,18 @@ def test_a_put_user_that_does_not_fit_puts_nothing(guest, entry, opened, edge):
 
 @pytest.mark.claim(45)
 @pytest.mark.entries("int80", "syscall", "int80_64")
+def test_a_position_that_can_be_read_and_not_put_back_is_efault(guest, entry, opened):
+    """Eight bytes that cross into a read-only page: put_user, which i386 does by halves."""
+    name = "sendfile64" if entry.table is I386 else "sendfile"
+    places = [EDGE_READ_ONLY.end - fits for fits in range(8)]
+    guest.write(entry.abi, EDGE_READ_ONLY.end - 8, bytes(8))
+    said = [guest.call(entry, name, 1, opened[0], place, 0) for place in places]
+    assert [str(one) for one in said if one.errno != EFAULT] == []
+    assert guest.read(entry.abi, EDGE_READ_ONLY.end - 8, 24) == bytes(24)
+
+
+@pytest.mark.claim(45)
+@pytest.mark.entries("int80", "syscall", "int80_64")
 def test_get_user_gets_the_whole_value(guest, entry, opened):
     letters, size = opened[0], entry.table.word_bytes
     for offset, expected in {3: b"defg", 22: b"wxyz", 1 << 24: b"", (1 << 31) - 8: b""}.items():

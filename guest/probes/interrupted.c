@@ -8,7 +8,9 @@
  * every call: number, six arguments, how it ends (END_...), how many words, the words, which are
  * put to where BLOCK is.
  * Descriptors: 10 and 11 the ends of an empty pipe, 12 an epoll that waits for 10, 13 and 14 a pair
- * of sockets, 15 and 16 the same file opened twice and locked by 15.
+ * of sockets, 15 and 16 the same file opened twice and locked by 15, in both ways; 17 an eventfd, 18
+ * a timer, 19 a signalfd of SIGHUP, 20 an inotify, all of which have nothing to say; 21 a socket that
+ * waits for at most a thousand seconds, 23 one that listens.
  *
  * Asks:   which interrupted calls are made again, and with what? what do program and handler see?
  * Known:  nothing.
@@ -37,7 +39,32 @@
 #define EPOLL_CTL_ADD 1
 #define AF_UNIX 1
 #define SOCK_STREAM 1
+#define SOL_SOCKET 1
+#define SO_RCVTIMEO 20
 #define LOCK_EX 2
+#define F_OFD_SETLK 37
+
+#ifdef __x86_64__
+#define NR_bind 49
+#define NR_listen 50
+#define NR_socket 41
+#define NR_setsockopt 54
+#define NR_timerfd_create 283
+#define NR_signalfd4 289
+#define NR_eventfd2 290
+#define NR_inotify_init1 294
+#define NR_fcntl_of_locks NR_fcntl
+#else
+#define NR_fcntl_of_locks 221 /* fcntl64 */
+#define NR_socket 359
+#define NR_bind 361
+#define NR_listen 363
+#define NR_setsockopt 366
+#define NR_timerfd_create 322
+#define NR_signalfd4 327
+#define NR_eventfd2 328
+#define NR_inotify_init1 332
+#endif
 
 /* What parent and child share, behind the block that calls point to. */
 struct shared {
@@ -164,8 +191,29 @@ static void place(long from, int to)
 	sys1(NR_close, from);
 }
 
+static void open_silent_descriptors(void)
+{
+	const u64 hangup = 1;
+	const uptr long_time[2] = { 1000, 0 };
+	const u16 family = AF_UNIX;
+	int ends[2];
+
+	place(sys2(NR_eventfd2, 0, 0), 17);
+	place(sys2(NR_timerfd_create, 1, 0), 18);
+	place(sys4(NR_signalfd4, -1, &hangup, sizeof(hangup), 0), 19);
+	place(sys1(NR_inotify_init1, 0), 20);
+	sys4(NR_socketpair, AF_UNIX, SOCK_STREAM, 0, ends);
+	place(ends[0], 21);
+	place(ends[1], 22);
+	sys5(NR_setsockopt, 21, SOL_SOCKET, SO_RCVTIMEO, long_time, sizeof(long_time));
+	place(sys3(NR_socket, AF_UNIX, SOCK_STREAM, 0), 23);
+	sys3(NR_bind, 23, &family, sizeof(family));
+	sys2(NR_listen, 23, 1);
+}
+
 static void open_descriptors(void)
 {
+	const u64 whole_file[4] = { 1 }; /* F_WRLCK */
 	u32 event[3] = { POLLIN, 0, 0 };
 	int ends[2];
 
@@ -180,6 +228,8 @@ static void open_descriptors(void)
 	place(sys3(NR_open, "/tmp/locked", O_RDWR | O_CREAT, 0600), 15);
 	place(sys3(NR_open, "/tmp/locked", O_RDWR | O_CREAT, 0600), 16);
 	sys2(NR_flock, 15, LOCK_EX);
+	sys3(NR_fcntl_of_locks, 15, F_OFD_SETLK, whole_file);
+	open_silent_descriptors();
 }
 
 static void keep_code(struct arrival *a)

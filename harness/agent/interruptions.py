@@ -15,7 +15,8 @@ from harness.entry import EntryPath, entry_paths_of
 
 BLOCK = 0x2100_0000
 """Where the words of a call are, see `guest/probes/interrupted.c`."""
-PIPE_READ, PIPE_WRITE, EPOLL, SOCKET, LOCKED = 10, 11, 12, 13, 16
+PIPE_READ, PIPE_WRITE, EPOLL, SOCKET, OTHER_SOCKET, LOCKED = 10, 11, 12, 13, 14, 16
+EVENT, TIMER, SIGNALS, WATCH, PATIENT_SOCKET, LISTENING = 17, 18, 19, 20, 21, 23
 """Descriptors that the probe has opened."""
 
 _LONG_S = 1000
@@ -76,11 +77,28 @@ _TIME = (_LONG_S, 0)
 _REMAINING = BLOCK + 64
 _WAIT, _WAIT_BITSET = 0, 9
 _SIGHUP_ONLY = (1, 0)
+_SET_AND_WAIT = 38
+"""F_OFD_SETLKW: for a lock of the open file, not the process."""
+_WRITE_LOCK = (1, 0, 0, 0)
 
 BLOCKING: Mapping[str, Blocking] = {
     "read of a pipe": Blocking("read", (PIPE_READ, BLOCK, 1), end=End.BYTE, value=1, restarts=True),
     "recv": Blocking(
         "recvfrom", (SOCKET, BLOCK, 1, 0, 0, 0), end=End.MESSAGE, value=1, restarts=True
+    ),
+    "recv with a timeout": Blocking(
+        "recvfrom", (PATIENT_SOCKET, BLOCK, 1, 0, 0, 0), after_stop=After.EINTR
+    ),
+    "accept": Blocking("accept4", (LISTENING, 0, 0, 0), restarts=True),
+    "splice": Blocking(
+        "splice", (PIPE_READ, 0, OTHER_SOCKET, 0, 1, 0), end=End.BYTE, value=1, restarts=True
+    ),
+    "read of an eventfd": Blocking("read", (EVENT, BLOCK, 8), restarts=True),
+    "read of a timer": Blocking("read", (TIMER, BLOCK, 8), restarts=True),
+    "read of a signalfd": Blocking("read", (SIGNALS, BLOCK, 128), restarts=True),
+    "read of an inotify": Blocking("read", (WATCH, BLOCK, 256), restarts=True),
+    "lock of an open file": Blocking(
+        ("fcntl64", "fcntl"), (LOCKED, _SET_AND_WAIT, BLOCK), _WRITE_LOCK, restarts=True
     ),
     "wait4": Blocking("wait4", (-1, 0, 0, 0), end=End.EXIT, value=None, restarts=True),
     "waitid": Blocking("waitid", (0, 0, BLOCK, 4, 0), end=End.EXIT, value=0, restarts=True),
@@ -124,6 +142,7 @@ BLOCKING: Mapping[str, Blocking] = {
     "select": Blocking(("_newselect", "select"), (0, 0, 0, 0, BLOCK), _TIME, left_at=0),
     "pselect6": Blocking("pselect6", (0, 0, 0, 0, BLOCK, 0), _TIME, left_at=0),
     "epoll_wait": Blocking("epoll_wait", (EPOLL, BLOCK, 1, -1), after_stop=After.EINTR),
+    "epoll_pwait": Blocking("epoll_pwait", (EPOLL, BLOCK, 1, -1, 0, 8), after_stop=After.EINTR),
     "rt_sigtimedwait": Blocking(
         "rt_sigtimedwait", (BLOCK, 0, 0, 8), _SIGHUP_ONLY, after_stop=After.EINTR
     ),
@@ -131,6 +150,35 @@ BLOCKING: Mapping[str, Blocking] = {
 """Source: man 7 signal, "Interruption of system calls and library functions by signal handlers"
 and "... by stop signals"; what restart_syscall is for: kernel/time/hrtimer.c, fs/select.c,
 kernel/futex/waitwake.c (6.1)."""
+
+_WIDE_TIME = (_LONG_S, 0, 0, 0)
+
+WIDE: Mapping[str, Blocking] = {
+    "futex": Blocking(
+        "futex_time64",
+        (BLOCK + 64, _WAIT, 0, BLOCK, 0, 0),
+        words=_WIDE_TIME,
+        end=End.WAKE,
+        value=0,
+        after_stop=After.RESTART_SYSCALL,
+    ),
+    "clock_nanosleep": Blocking(
+        "clock_nanosleep_time64",
+        (1, 0, BLOCK, _REMAINING),
+        _WIDE_TIME,
+        left_at=64,
+        after_stop=After.RESTART_SYSCALL,
+    ),
+    "ppoll": Blocking("ppoll_time64", (0, 0, BLOCK, 0, 8), _WIDE_TIME, left_at=0),
+    "pselect6": Blocking("pselect6_time64", (0, 0, 0, 0, BLOCK, 0), _WIDE_TIME, left_at=0),
+    "rt_sigtimedwait": Blocking(
+        "rt_sigtimedwait_time64",
+        (_REMAINING, 0, BLOCK, 8),
+        (*_WIDE_TIME, *(0,) * 12, *_SIGHUP_ONLY),
+        after_stop=After.EINTR,
+    ),
+}
+"""Those of the i386 table whose times have 64 bits. Source: as above."""
 
 
 @dataclass(frozen=True)
