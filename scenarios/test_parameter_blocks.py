@@ -6,7 +6,7 @@ its nargs; ipc/syscall.c ksys_ipc (6.1).
 """
 
 import struct
-from errno import EAGAIN, EBADF, EFAULT, EINVAL, ENOSYS
+from errno import EAGAIN, EBADF, EFAULT, EINVAL, ENOSYS, EPIPE
 from mmap import MAP_PRIVATE, PROT_READ, PROT_WRITE
 from os import O_RDONLY
 
@@ -182,3 +182,87 @@ def test_a_call_by_socketcall_sees_its_descriptor(guest, entry):
     block = words(-1, HOLE, 16)
     said = {n: guest.call(entry, "socketcall", call, block).errno for n, call in numbers.items()}
     assert said == dict.fromkeys(numbers, EBADF)
+
+
+NAME, LENGTH, TO, VECTOR, MESSAGE = (ARENA.start + 0x8000 + 0x100 * n for n in range(5))
+UNIX, STREAM, DATAGRAM = 1, 1, 2
+SOCKET, BIND, CONNECT, LISTEN, ACCEPT, OWN_NAME, OTHERS_NAME = range(1, 8)
+SEND, RECEIVE, SEND_TO, RECEIVE_FROM, SHUTDOWN, SET, GET, SEND_MESSAGE, RECEIVE_MESSAGE = range(
+    9, 18
+)
+ACCEPT4, RECEIVE_MESSAGES, SEND_MESSAGES = 18, 19, 20
+AT_ONCE, LEAVE_IT, QUIETLY = 0x40, 0x2, 0x4000
+PASS_CREDENTIALS = 16
+FIRST, SECOND = (struct.pack("<H", UNIX) + b"\0" + name for name in (b"first", b"the second"))
+"""Addresses that are in no folder, which differ in length."""
+
+
+@pytest.fixture
+def ask(guest, entry, _sockets):
+    """Give what makes a call by `socketcall`; bytes among its arguments go to memory of theirs."""
+
+    def ask(number, *arguments):
+        values, at = [], ARENA.start + 0x9000
+        for argument in arguments:
+            values.append(at if isinstance(argument, bytes) else argument)
+            if isinstance(argument, bytes):
+                guest.write(entry.abi, at, argument)
+                at += 0x100
+        return guest.call(entry, "socketcall", number, words(*values)).value
+
+    return ask
+
+
+def told_name(guest, entry):
+    """Return the address that a call has put to NAME, and clear it."""
+    length = int.from_bytes(guest.read(entry.abi, LENGTH, 4), "little")
+    name = guest.read(entry.abi, NAME, length)
+    guest.write(entry.abi, NAME, bytes(32))
+    guest.write(entry.abi, LENGTH, words(32))
+    return name
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_socketcall_makes_each_call_of_a_connection(guest, entry, ask):
+    told_name(guest, entry)
+    server, client = (ask(SOCKET, UNIX, STREAM, 0) for _ in range(2))
+    assert ask(BIND, server, FIRST, len(FIRST)) == ask(BIND, client, SECOND, len(SECOND)) == 0
+    assert ask(LISTEN, server, 1) == ask(CONNECT, client, FIRST, len(FIRST)) == 0
+    one = ask(ACCEPT4, server, NAME, LENGTH, 0o2000000)
+    assert (told_name(guest, entry), guest.call(entry, "fcntl", one, 1).value) == (SECOND, 1)
+    seen = [
+        (ask(call, one, NAME, LENGTH), told_name(guest, entry)) for call in (OWN_NAME, OTHERS_NAME)
+    ]
+    assert seen == [(0, FIRST), (0, SECOND)]
+    assert ask(CONNECT, ask(SOCKET, UNIX, STREAM, 0), FIRST, len(FIRST)) == 0
+    other = ask(ACCEPT, server, NAME, LENGTH)
+    assert (other > one, len(told_name(guest, entry))) == (True, 2)
+    assert ask(SEND, client, b"letters", 5, 0) == 5
+    assert [ask(RECEIVE, one, TO, n, flag) for n, flag in ((3, LEAVE_IT), (9, 0))] == [3, 5]
+    assert guest.read(entry.abi, TO, 6) == b"lette\0"
+    assert ask(SHUTDOWN, client, 1) == ask(RECEIVE, one, TO, 9, 0) == 0
+    assert ask(SEND, client, b"x", 1, QUIETLY) == -EPIPE
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_socketcall_makes_each_call_of_single_messages(guest, entry, ask):
+    told_name(guest, entry)
+    one, two = (ask(SOCKET, UNIX, DATAGRAM, 0) for _ in range(2))
+    assert ask(BIND, one, FIRST, len(FIRST)) == ask(BIND, two, SECOND, len(SECOND)) == 0
+    assert ask(SEND_TO, one, b"letters", 5, 0, SECOND, len(SECOND)) == 5
+    assert ask(RECEIVE_FROM, two, TO, 9, AT_ONCE, NAME, LENGTH) == 5
+    assert (guest.read(entry.abi, TO, 6), told_name(guest, entry)) == (b"lette\0", FIRST)
+    assert ask(SET, one, 1, PASS_CREDENTIALS, words(1), 4) == 0
+    assert ask(GET, one, 1, PASS_CREDENTIALS, TO, LENGTH) == 0
+    assert (guest.read(entry.abi, TO, 4), len(told_name(guest, entry))) == (words(1), 4)
+    assert ask(CONNECT, one, SECOND, len(SECOND)) == 0
+    guest.write(entry.abi, VECTOR, words(TO, 3))
+    message = words(0, 0, VECTOR, 1, 0, 0, 0, 0)
+    guest.write(entry.abi, MESSAGE, message * 2)
+    assert ask(SEND_MESSAGE, one, message, 0) == 3
+    assert ask(SEND_MESSAGES, one, MESSAGE, 2, 0) == 2
+    assert ask(RECEIVE_MESSAGE, two, message, LEAVE_IT) == 3
+    assert ask(RECEIVE_MESSAGES, two, MESSAGE, 2, AT_ONCE, 0) == 2
+    assert ask(RECEIVE_MESSAGE, two, message, 0) == 3
+    assert ask(RECEIVE_MESSAGES, two, MESSAGE, 1, AT_ONCE, words(1, 10**9)) == -EINVAL
+    assert ask(RECEIVE_MESSAGE, two, message, AT_ONCE) == -EAGAIN

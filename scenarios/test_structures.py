@@ -22,7 +22,7 @@ from harness.agent.structures import (
     STATFS,
     SYSINFO,
 )
-from harness.arch import I386
+from harness.arch import ARCH_I386, I386
 from harness.landscape import ARENA
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
@@ -243,6 +243,29 @@ def test_the_older_fcntl_tells_a_lock_below_2_gib(guest, entry, start):
         assert (errno, seen) == (None, expected)
 
 
+@pytest.mark.entries("int80", "int80_64")
+def test_the_older_fcntl_cuts_a_length_that_it_cannot_tell(guest, entry):
+    """Source: fs/fcntl.c fixup_compat_flock; an i386 kernel says EOVERFLOW: fs/locks.c (6.1)."""
+    for length in (NARROW_MOST, NARROW_MOST + 2, LARGE):
+        _, fd = locked(guest, entry, 0, length)
+        errno, seen = find_lock(guest, entry, fd, ("fcntl", GET_LOCK, NARROW_FLOCK))
+        if length > NARROW_MOST and guest.identity.arch is ARCH_I386:
+            assert errno == EOVERFLOW, length
+        else:
+            assert (errno, seen["start"], seen["length"]) == (None, 0, NARROW_MOST), length
+        guest.renew()
+
+
+def test_the_older_statfs_says_the_same(guest, entry):
+    wide, size = STATFS["i386"], STATFS["i386"].size_bytes
+    if entry.table is not I386:
+        pytest.skip("64-bit calls have one statfs")
+    calls = [("statfs64", b"/tmp\0", size, Buffer(size)), ("statfs", b"/tmp\0", Buffer(72))]
+    said = [one.memory[0] for one in guest.series(entry, calls)]
+    known = wide.decode(said[0])
+    assert struct.unpack_from("<7I", said[1]) == tuple(known[n] for n in wide.names[:7])
+
+
 RLIM_FILES, RLIM_STACK, LIMITS = 7, 3, 16
 INFINITY = (1 << 64) - 1
 
@@ -307,6 +330,10 @@ def test_the_system_is_described(guest, entry):
     said = guest.call(entry, "sysinfo", Buffer(layout.size_bytes + 8))
     assert said.memory[0][layout.size_bytes :] == b"\xa5" * 8
     seen = layout.decode(said.memory[0])
+    up = float(guest.read_file("/proc/uptime").split()[0])
+    assert 0 <= up + 1 - seen["uptime"] <= 5
+    running = guest.read_file("/proc/loadavg").split()[3].split(b"/")[1]
+    assert (seen["processes"], seen["total_swap"]) == (int(running), 0)
     lines = (line.split() for line in guest.read_file("/proc/meminfo").decode().splitlines())
     kib = {words[0].rstrip(":"): int(words[1]) for words in lines}
     assert seen["total"] * seen["unit"] == kib["MemTotal"] << 10

@@ -15,7 +15,7 @@ import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.structures import Layout
-from harness.arch import I386
+from harness.arch import ARCH_X86_64, I386
 from harness.landscape import ARENA
 
 pytestmark = pytest.mark.entries("int80", "syscall")
@@ -247,3 +247,36 @@ def test_ipc_reads_semctls_fourth_argument_from_memory(guest, entry, make):
     assert guest.call(entry, "ipc", SEMCTL, number, 1, SET_VALUE, entry.table.words(9)).value == 0
     got = guest.call(entry, "ipc", SEMCTL, number, 1, GET_VALUE, entry.table.words(0))
     assert got.value == 9
+
+
+LIMITS, IN_USE, MESSAGES_IN_USE, SEMAPHORES_IN_USE = 3, 14, 12, 19
+
+
+def test_the_limits_of_all_shared_memory_are_told(guest, entry, make):
+    """Source: ipc/shm.c shmctl_ipc_info, copy_compat_shminfo_to_user, which cuts (6.1)."""
+    make("shmget", 5000)
+    w, size = entry.table.word_bytes, 9 * entry.table.word_bytes
+    said = guest.call(entry, "shmctl", 0, LIMITS, Buffer(size + 8))
+    names = ("shmmax", None, "shmmni", "shmmni", "shmall")
+    known = [int(guest.read_file(f"/proc/sys/kernel/{n}")) if n else 1 for n in names]
+    most = 0x7FFF_FFFF if entry.abi is I386 and guest.identity.arch is ARCH_X86_64 else None
+    expected = [min(known[0], most or known[0]), *known[1:4], known[4] & entry.table.mask]
+    words = [int.from_bytes(said.memory[0][at * w :][:w], "little") for at in range(5)]
+    assert words == expected
+    assert said.memory[0][size:] == b"\xa5" * 8
+
+
+def test_what_there_is_of_each_kind_is_told(guest, entry, make):
+    make("shmget", 5000)
+    queue = make("msgget")
+    make("semget", 3)
+    sent = guest.call(entry, "msgsnd", queue, message(entry, 3, b"abc"), 3, AT_ONCE)
+    assert sent.value == 0
+    w = entry.table.word_bytes
+    memory = guest.call(entry, "shmctl", 0, IN_USE, Buffer(6 * w + 8)).memory[0]
+    assert memory[:4] + memory[w : 2 * w] == struct.pack("<I", 1) + entry.table.words(2)
+    assert memory[6 * w :] == b"\xa5" * 8
+    told = guest.call(entry, "msgctl", 0, MESSAGES_IN_USE, Buffer(40)).memory[0]
+    assert struct.unpack_from("<ii", told) + struct.unpack_from("<i", told, 24) == (1, 1, 3)
+    told = guest.call(entry, "semctl", 0, 0, SEMAPHORES_IN_USE, Buffer(48)).memory[0]
+    assert (*struct.unpack_from("<i4xi", told, 28), told[40:]) == (1, 3, b"\xa5" * 8)

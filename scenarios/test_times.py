@@ -217,3 +217,37 @@ def test_the_clocks_rate_is_told_as_it_was_set(guest, entry):
         32_768_000,
     )
     assert abs(seen[9] - guest.call(entry, "time", 0).value) <= 1
+
+
+MAXIMUM_ERROR, ERROR, STATUS, CONSTANT, ATOMIC_TIME = 0x4, 0x8, 0x10, 0x20, 0x80
+UNSYNCHRONISED, FREQUENCY_HELD = 0x40, 0x80
+ADJUSTING = {
+    "adjtimex": ((), "own"),
+    "clock_adjtime": ((0,), "own"),
+    "clock_adjtime64": ((0,), "x86_64"),
+}
+
+
+@pytest.mark.guest_only("it changes the machine's clock")
+@pytest.mark.parametrize("name", ADJUSTING)
+def test_each_of_a_clocks_adjustments_is_told_as_it_was_set(guest, entry, name):
+    """A constant is moved by four: kernel/time/ntp.c process_adjtimex_modes (6.1)."""
+    if name.endswith("64") and entry.table is not I386:
+        pytest.skip("64-bit calls have no other times")
+    before, kind = ADJUSTING[name]
+    layout = struct.Struct(TIMEX[entry.table.name if kind == "own" else kind])
+    where, count = ARENA.start + 0x8000, len(layout.unpack(bytes(layout.size)))
+
+    def adjust(modes, **fields):
+        given = [modes, *(fields.get(f"at_{place}", 0) for place in range(1, count))]
+        guest.write(entry.abi, where, layout.pack(*given) + b"\xa5" * 8)
+        assert guest.call(entry, name, *before, where).errno is None
+        assert guest.read(entry.abi, where + layout.size, 8) == b"\xa5" * 8
+        return layout.unpack(guest.read(entry.abi, where, layout.size))
+
+    status = UNSYNCHRONISED | FREQUENCY_HELD
+    modes = MAXIMUM_ERROR | ERROR | STATUS | CONSTANT
+    seen = adjust(modes, at_3=1234, at_4=4321, at_5=status, at_6=3)
+    assert seen[4:8] == (4321, status, 7, 1), "error, status, constant, precision"
+    assert 1234 <= seen[3] <= 10_000, "largest error"
+    assert adjust(ATOMIC_TIME, at_6=37)[-1] == adjust(0)[-1] == 37, "atomic time"
