@@ -4,6 +4,7 @@
 Source: kernel/{exit,fork,ptrace}.c; arch/x86/kernel/process.c copy_thread (6.1).
 """
 
+import struct
 from errno import ESRCH
 
 import pytest
@@ -51,3 +52,24 @@ def test_who_is_traced_ends_with_a_tracer_that_wanted_it_so(guest, abi):
         guest.renew()
         seen = [guest.call(puppet.tracer, "kill", puppet.pid, 0).errno for _ in range(50)]
         assert seen[-1] == ESRCH
+
+
+SIGKILL, SIGCONT, SIGSTOP, ECHILD = 9, 18, 19, 10
+CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_CONTINUED = 1, 2, 5, 6
+ENDED = 0xA5
+"""The lowest byte of what a child ended with."""
+STATES = {
+    # waitid's result, signal, code, whether it names the child, status; whether wait4 does, status
+    "alive": (0, 0, 0, 0, 0, 0, 0xFFFF_FFFF),
+    "stopped": (0, SIGCHLD, CLD_STOPPED, 1, SIGSTOP, 1, SIGSTOP << 8 | 0x7F),
+    "continued": (0, SIGCHLD, CLD_CONTINUED, 1, SIGCONT, 1, 0xFFFF),
+    "killed": (0, SIGCHLD, CLD_KILLED, 1, SIGKILL, 1, SIGKILL),
+    "gone": (-ECHILD & 0xFFFF_FFFF, 0, 0, 0, 0, 0, 0xFFFF_FFFF),
+    "ended": (0, SIGCHLD, CLD_EXITED, 1, ENDED, 1, ENDED << 8),
+}
+
+
+def test_a_parent_is_told_what_becomes_of_its_child(guest, abi):
+    said = guest.probe(abi, "childs_ends")
+    seen = {name: struct.unpack("<7I", said[name].to_bytes(28, "little")) for name in STATES}
+    assert seen == STATES
