@@ -7,6 +7,7 @@ which rounds (6.1).
 
 import struct
 from errno import (
+    E2BIG,
     EAGAIN,
     EBADF,
     ECHILD,
@@ -16,6 +17,7 @@ from errno import (
     EISDIR,
     ELOOP,
     ENAMETOOLONG,
+    ENODATA,
     ENOENT,
     ENOTDIR,
     ENOTTY,
@@ -43,7 +45,7 @@ import pytest
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 from harness.arch import ARCH_I386, I386
-from harness.landscape import HOLE, READ_ONLY
+from harness.landscape import ARENA, HOLE, READ_ONLY
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -197,6 +199,46 @@ def test_files_and_paths(guest, entry):
         (7, "getcwd", ROOM, 7),
         (-ERANGE, "getcwd", ROOM, 6),
         (0, "chdir", b"/\0"),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+CREATE, REPLACE = 1, 2
+ATTRIBUTE, LONGEST_ATTRIBUTE = b"trusted.edge\0", 65_536
+
+
+@pytest.mark.guest_only("only a guest is sure to have such attributes, and they want privilege")
+def test_attributes_of_files(guest, entry):
+    """Source: fs/xattr.c setxattr_copy, do_getxattr, listxattr (6.1)."""
+    guest.series(entry, [("mkdir", FOLDER, 0o700), ("unlink", FILE), ("mknod", FILE, 0o100600, 0)])
+    fd = guest.call(entry, "open", FILE, O_RDWR).value
+    if guest.call(entry, "fsetxattr", fd, ATTRIBUTE, b"four", 4, CREATE).errno == EOPNOTSUPP:
+        pytest.skip("the file system has no such attributes")
+    name, long = b"trusted." + b"n" * 247, ARENA.start
+    rows = [
+        (4, "getxattr", FILE, ATTRIBUTE, 0, 0),
+        (4, "lgetxattr", FILE, ATTRIBUTE, ROOM, 4),
+        (-ERANGE, "fgetxattr", fd, ATTRIBUTE, ROOM, 3),
+        (-EFAULT, "getxattr", FILE, ATTRIBUTE, HOLE, 4),
+        (-ENODATA, "getxattr", FILE, b"trusted.none\0", ROOM, 4),
+        (-EOPNOTSUPP, "getxattr", FILE, b"none\0", ROOM, 4),
+        (-EEXIST, "setxattr", FILE, ATTRIBUTE, b"x", 1, CREATE),
+        (-ENODATA, "setxattr", FILE, b"trusted.none\0", b"x", 1, REPLACE),
+        (-EINVAL, "lsetxattr", FILE, ATTRIBUTE, b"x", 1, 4),
+        (-E2BIG, "setxattr", FILE, ATTRIBUTE, long, LONGEST_ATTRIBUTE + 1, 0),
+        (-EFAULT, "setxattr", FILE, ATTRIBUTE, HOLE, 1, 0),
+        (0, "setxattr", FILE, ATTRIBUTE, long, LONGEST_ATTRIBUTE, REPLACE),
+        (LONGEST_ATTRIBUTE, "fgetxattr", fd, ATTRIBUTE, long, 1 << 20),
+        (0, "setxattr", FILE, name + b"\0", 0, 0, 0),
+        (0, "getxattr", FILE, name + b"\0", ROOM, 4),
+        (-ERANGE, "setxattr", FILE, name + b"n\0", 0, 0, 0),
+        (-ERANGE, "getxattr", FILE, b"\0", ROOM, 4),
+        (len(ATTRIBUTE + name) + 1, "listxattr", FILE, 0, 0),
+        (-ERANGE, "flistxattr", fd, long, len(ATTRIBUTE + name)),
+        (0, "removexattr", FILE, name + b"\0"),
+        (len(ATTRIBUTE), "llistxattr", FILE, ROOM, 64),
+        (0, "fremovexattr", fd, ATTRIBUTE),
+        (-ENODATA, "lremovexattr", FILE, ATTRIBUTE),
     ]
     assert find_wrong(guest, entry, rows) == []
 
