@@ -58,6 +58,8 @@ def test_reading_across_into_a_read_only_page_leaves_it_alone(guest, entry, lett
 
 LONG = bytes(place * 7 % 251 for place in range(400))
 LONGER_THAN_64 = range(64, 400, 15)
+FITTING = (*range(1, 9), *LONGER_THAN_64)
+"""Some of them end in the first word, which is copied before the others."""
 
 
 @pytest.mark.machine
@@ -66,13 +68,14 @@ def test_a_long_transfer_stops_within_what_fits(guest, entry):
     """An i386 kernel may count by 64 bytes: usercopy_32.c __copy_user_intel."""
     guest.write_file("/long", LONG)
     fd = guest.call(entry, "open", b"/long\0", O_RDONLY).value
-    rooms = [At(EDGE.end - 8 - fits, Buffer(8 + fits, offset=8)) for fits in LONGER_THAN_64]
+    rooms = [At(EDGE.end - 8 - fits, Buffer(8 + fits, offset=8)) for fits in FITTING]
     said = guest.series(entry, [("pread64", fd, room, len(LONG), 0, 0) for room in rooms])
     coarse = 63 if guest.identity.arch.name == "i386" else 0
-    wrong = {fits: one.value for fits, one in zip(LONGER_THAN_64, said, strict=True)}
+    wrong = {fits: one.value for fits, one in zip(FITTING, said, strict=True)}
     assert {f: v for f, v in wrong.items() if not f - coarse <= v <= f} == {}
     for one in said:
-        assert one.memory[0][: 8 + one.value] == b"\xa5" * 8 + LONG[: one.value], one
+        given = max(one.value, 0)
+        assert one.memory[0][: 8 + given] == b"\xa5" * 8 + LONG[:given], one
 
 
 @pytest.mark.needs(arch="x86_64", since="5.16")

@@ -178,6 +178,8 @@ _Noreturn static void interrupt(u32 pid, uptr stopping, const uptr *call)
 		if (await(pid, 'S')) {
 			look(pid, shared->again);
 			let_go(pid, call[7], call[1]);
+			if (await(pid, 'S')) /* which it should not */
+				sys2(NR_kill, pid, SIGUSR2);
 		}
 	}
 	die(0);
