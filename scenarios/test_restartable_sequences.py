@@ -8,13 +8,15 @@ Source: kernel/rseq.c rseq_ip_fixup, rseq_get_rseq_cs, in_rseq_cs (6.1); man 2 r
 
 import struct
 from errno import ENOSYS
-from signal import SIGSEGV
+from signal import SIGSEGV, SIGUSR1
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import TRAP_STOP, Request, Status
 from harness.agent.puppet import INT3, start_puppet
+from harness.agent.signals import FRAME_BYTES, SA_NODEFER, SA_RESTORER, SA_SIGINFO, frame_layout
+from harness.agent.structures import ACTION
 
 NOP = b"\x90"
 SIGNATURE, AREA_BYTES = 0x5305_3053, 32
@@ -36,13 +38,18 @@ def puppet(guest, abi):
         yield puppet
 
 
-def interrupt(puppet, place, abort=ABORT):
-    """Have a sequence interrupted at a place on the stage, and return how it goes on."""
+def send_into(puppet, place, abort=ABORT):
+    """Send it to a place on the stage, where a sequence is that it has begun."""
     start = puppet.strings.stage
     puppet.write(start + SEQUENCE, struct.pack("<IIQQQ", 0, 0, start, COMMIT, start + abort))
     puppet.write(start + AREA + POINTER, struct.pack("<Q", start + SEQUENCE))
     puppet.send_to(CODE)
     puppet.set_registers(ip=start + place)
+
+
+def interrupt(puppet, place, abort=ABORT):
+    """Have a sequence interrupted at a place on the stage, and return how it goes on."""
+    send_into(puppet, place, abort)
     return puppet.resume()
 
 
@@ -53,6 +60,26 @@ def test_within_the_sequence_it_goes_on_at_the_other_end(puppet):
         seen[place] = puppet.registers()["ip"] - puppet.strings.stage
         assert puppet.read(puppet.strings.stage + AREA + POINTER, 8) == bytes(8), place
     assert seen == {0: LEFT, 1: LEFT, COMMIT - 1: LEFT, COMMIT: COMMIT + 1}
+
+
+def test_a_handler_returns_to_the_other_end(puppet):
+    """Source: arch/x86/kernel/signal.c setup_rt_frame, rseq_signal_deliver (6.12)."""
+    handler, action = puppet.strings.stage + 0x1200, puppet.strings.stage + 0x1300
+    puppet.write(handler, INT3)
+    flags = SA_SIGINFO | SA_RESTORER | SA_NODEFER
+    fields = {"handler": handler, "flags": flags, "restorer": handler}
+    puppet.write(action, ACTION[puppet.abi.name].encode(**fields))
+    assert puppet.call(puppet.own_entry, "rt_sigaction", SIGUSR1, action, 0, 8) == 0
+    seen = {}
+    for place in (0, COMMIT - 1, COMMIT):
+        send_into(puppet, place)
+        puppet.signal(SIGUSR1)
+        assert puppet.resume() == Status.stopped(SIGUSR1)
+        assert puppet.resume(by_signal=SIGUSR1) == TRAP_STOP
+        frame = puppet.read(puppet.registers()["sp"], FRAME_BYTES)
+        back = frame_layout(puppet.abi, flags).decode(frame)["ip"]
+        seen[place] = back - puppet.strings.stage
+    assert seen == {0: ABORT, COMMIT - 1: ABORT, COMMIT: COMMIT}
 
 
 def test_the_other_end_has_the_signature_before_it_and_lies_outside(puppet):

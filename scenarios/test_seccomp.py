@@ -41,6 +41,7 @@ NEW_LISTENER = 8
 SYS_SECCOMP = 1
 DUMPED = 0x80
 EVENT_SECCOMP = 7
+DIRECTORY = b"/made\0"
 ALLOW = answer(Action.ALLOW)
 PLAIN = ("int80", "syscall", "int80_64")
 OWN = ("int80", "syscall")
@@ -238,6 +239,30 @@ def test_trace_asks_the_tracer_who_may_skip_or_change_it(asked, entry):
     asked.set_registers(orig_ax=asked.number(entry, "getpid"))
     assert asked.resume() == TRAP_STOP
     assert asked.after()["ax"] == asked.pid
+
+
+def test_any_negative_number_that_the_tracer_gives_skips_the_call(asked, entry):
+    """And what the tracer has in ax stays. Source: kernel/seccomp.c __seccomp_filter (6.1)."""
+    seen = {}
+    for number in (-1, -2, -0x8000_0000):
+        asked.set_registers(orig_ax=number, ax=77)
+        assert asked.resume() == TRAP_STOP
+        seen[number] = entry.abi.signed(asked.after()["ax"])
+        asked.prepare(entry, "getppid")
+        assert asked.resume() == Status.stopped(SIGTRAP, EVENT_SECCOMP)
+    assert seen == dict.fromkeys(seen, 77)
+
+
+def test_a_call_is_not_made_by_who_is_killed_while_the_tracer_is_asked(guest, entry):
+    options = Option.TRACESECCOMP | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as puppet:
+        assert puppet.install_filter(entry, on(guest, entry, "mkdir", Action.TRACE)) == 0
+        puppet.write(puppet.strings.stage, DIRECTORY)
+        puppet.prepare(entry, "mkdir", puppet.strings.stage, 0o700)
+        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_SECCOMP)
+        puppet.signal(SIGKILL)
+        assert puppet.wait() == Status(SIGKILL)
+    assert guest.call(entry, "access", DIRECTORY, 0).errno == ENOENT, "it was made"
 
 
 @pytest.mark.entries(*PLAIN)

@@ -171,6 +171,21 @@ def test_a_bad_stack_segment_is_mended_where_nobody_asked_for_strictness(guest, 
     assert said.after["ss"] == guest.about(entry.abi).registers["ss"]
 
 
+WRITABLE = {"flat": FLAT, "expands down": FLAT | 2}
+OTHER = {"read only": FLAT | 8, "code": FLAT | 4, "not present": FLAT | 0x20}
+
+
+@pytest.mark.entries("syscall")
+def test_a_stack_segment_is_mended_unless_it_is_there_and_writable(guest, entry):
+    """Source: arch/x86/kernel/signal_64.c force_valid_ss (6.12)."""
+    seen = {}
+    for kind, descriptor in (WRITABLE | OTHER).items():
+        changes = Change("uc_flags", HAS_SS), Change("ss", FLAT_IN_LDT)
+        seen[kind] = deliver(guest, entry, *changes, how=Sending(descriptor=descriptor)).after["ss"]
+    own = guest.about(entry.abi).registers["ss"]
+    assert seen == dict.fromkeys(WRITABLE, FLAT_IN_LDT) | dict.fromkeys(OTHER, own)
+
+
 @pytest.mark.entries("int80")
 @pytest.mark.parametrize("field", ["fs", "gs"])
 def test_a_bad_data_segment_becomes_null(guest, entry, field):

@@ -6,9 +6,9 @@ kernel/ptrace.c (6.1); man 2 ptrace.
 """
 
 import struct
-from errno import EBADF, EFAULT, EINTR, EINVAL, ENOSYS, ERANGE, ETIMEDOUT
+from errno import EBADF, EFAULT, EINTR, EINVAL, ENOENT, ENOSYS, ERANGE, ETIMEDOUT
 from os import O_RDONLY
-from signal import SIGTRAP
+from signal import SIGKILL, SIGTRAP
 
 import pytest
 
@@ -27,6 +27,7 @@ OWN = ("int80", "syscall")
 SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")
 PAGE = 4096
 WHERE = 0x2E00_0000
+DIRECTORY = b"/made\0"
 
 
 pytestmark = pytest.mark.entries(*ENTRY_POINTS)
@@ -183,6 +184,16 @@ def test_a_call_skipped_at_its_entry_returns_what_ax_was_left_as(puppet, entry):
         results[left.get("ax")] = entry.abi.signed(puppet.after()["ax"])
     assert results == {None: -ENOSYS, 77: 77}
     assert puppet.call(entry, "umask", old) == 0o22
+
+
+def test_a_call_is_not_made_by_who_is_killed_at_its_entry(guest, puppet, entry):
+    """Source: include/linux/ptrace.h ptrace_report_syscall, fatal_signal_pending (6.1)."""
+    puppet.write(puppet.strings.stage, DIRECTORY)
+    puppet.prepare(entry, "mkdir", puppet.strings.stage, 0o700)
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    puppet.signal(SIGKILL)
+    assert puppet.wait() == Status(SIGKILL)
+    assert guest.call(entry, "access", DIRECTORY, 0).errno == ENOENT, "it was made"
 
 
 def test_a_number_past_the_table_set_at_the_entry_is_enosys(puppet, entry):

@@ -28,6 +28,7 @@ from harness.agent.arguments import Buffer
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
 from harness.agent.structures import (
+    ENDED,
     ENDED_AFTER,
     FAULT,
     QUEUED,
@@ -44,7 +45,10 @@ from harness.landscape import EDGE, HOLE, READ_ONLY
 pytestmark = pytest.mark.entries("syscall", "int80")
 
 KERNEL_THREAD = 2
-EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 4, 6, 128
+EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_VFORK_DONE, EVENT_EXIT = range(1, 7)
+EVENT_STOP = 128
+SIG_BLOCK, P_PID, WSTOPPED, CLD_TRAPPED = 0, 1, 2, 4
+VFORK_OPTIONS = 1 << EVENT_VFORK | 1 << EVENT_VFORK_DONE
 SIGRTMIN, SI_USER, SI_QUEUE = 34, 0, -1
 
 
@@ -304,6 +308,31 @@ def test_a_signal_is_given_along_when_a_tracer_leaves(puppet):
     assert waiting == [SIGUSR2]
 
 
+def test_a_signal_that_is_blocked_when_a_tracer_gives_it_waits(puppet):
+    """Source: kernel/signal.c ptrace_signal (6.1)."""
+    puppet.prepare(puppet.own_entry, "getppid")
+    puppet.signal(SIGUSR1)
+    assert puppet.resume() == Status.stopped(SIGUSR1)
+    for mask, by_signal, then in (1 << SIGUSR1 - 1, SIGUSR1, TRAP_STOP), (0, 0, SIGUSR1):
+        assert puppet.ptrace(Request.SETSIGMASK, 8, mask.to_bytes(8, "little")).value == 0
+        status = puppet.resume(by_signal=by_signal)
+        assert status == (then if then == TRAP_STOP else Status.stopped(then))
+
+
+def test_a_stop_is_told_by_a_signal_and_to_whoever_waits(guest, entry, puppet):
+    """The latter is told which kind. Source: kernel/signal.c do_notify_parent_cldstop (6.1)."""
+    blocked, room = (1 << SIGCHLD - 1).to_bytes(8, "little"), Buffer(SIGNAL_BYTES, fill=0)
+    assert guest.call(entry, "rt_sigprocmask", SIG_BLOCK, blocked, 0, 8).value == 0
+    puppet.prepare(puppet.own_entry, "getppid")
+    assert puppet.ptrace(Request.SYSCALL).value == 0
+    waited = guest.call(entry, "waitid", P_PID, puppet.pid, room, WSTOPPED, 0)
+    taken = guest.call(entry, "rt_sigtimedwait", blocked, room, entry.table.words(1, 0), 8)
+    assert (waited.value, taken.value) == (0, SIGCHLD)
+    seen = [ENDED[entry.table.name].decode(said.memory[0]) for said in (waited, taken)]
+    told = {"signal": SIGCHLD, "errno": 0, "code": CLD_TRAPPED, "pid": puppet.pid, "uid": 0}
+    assert seen == [told | {"status": SIGTRAP | 0x80}, told | {"status": SIGTRAP}]
+
+
 def test_a_stop_of_the_whole_group_and_its_continuation(puppet):
     puppet.prepare(puppet.own_entry, "getppid")
     puppet.signal(SIGSTOP)
@@ -362,6 +391,58 @@ def test_a_fork_stops_parent_and_child(guest, entry):
         assert child.resume() == TRAP_STOP
         assert child.call(child.own_entry, "getppid") == puppet.pid
         child.kill()
+
+
+CHILDREN = {
+    "fork": (("fork",), EVENT_FORK, [SIGCHLD]),
+    "clone, as a fork": (("clone", SIGCHLD), EVENT_FORK, [SIGCHLD]),
+    "clone, with another signal": (("clone", SIGUSR1), EVENT_CLONE, [SIGUSR1]),
+    "clone, without a signal": (("clone", 0), EVENT_CLONE, []),
+    "vfork": (("vfork",), EVENT_VFORK, [SIGTRAP | EVENT_VFORK_DONE << 8, SIGCHLD]),
+}
+"""How a child is made, which event that is, and how the parent stops when the child is killed."""
+
+
+def test_each_way_to_make_a_child_is_an_event_and_its_end_a_signal(guest, entry):
+    """Source: kernel/fork.c kernel_clone; kernel/exit.c exit_notify (6.1)."""
+    options = Option.TRACESYSGOOD | Option.TRACEFORK | Option.TRACECLONE | VFORK_OPTIONS
+    seen = {}
+    with start_puppet(guest, entry.abi, entry, options) as puppet:
+        for kind, (call, *_) in CHILDREN.items():
+            puppet.prepare(puppet.own_entry, *call)
+            event = puppet.resume()
+            child = puppet.follow(puppet.event_message())
+            assert child.wait().is_stop, kind
+            child.kill()
+            seen[kind] = [event, *puppet.stops(Request.CONT)]
+    stops = {
+        kind: [Status.stopped(SIGTRAP, event), *(Status(by << 8 | 0x7F) for by in then), TRAP_STOP]
+        for kind, (_, event, then) in CHILDREN.items()
+    }
+    assert seen == stops
+
+
+def attach(puppet):
+    """Let it go, and take it again in the older way."""
+    puppet.prepare(puppet.own_entry, "pause")
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    puppet.signal(SIGCONT)
+    assert puppet.ptrace(Request.DETACH).value == 0
+    assert puppet.ptrace(Request.ATTACH).value == 0
+    assert puppet.wait() == Status.stopped(SIGSTOP)
+    assert puppet.ptrace(Request.SETOPTIONS, 0, Option.TRACESYSGOOD).value == 0
+    puppet.go_home()
+
+
+@pytest.mark.parametrize("how", ["seized", "attached"])
+def test_an_exec_that_is_no_event_is_a_sigtrap_unless_it_was_seized(puppet, how):
+    """Source: include/linux/ptrace.h ptrace_event (6.1)."""
+    if how == "attached":
+        attach(puppet)
+    puppet.write(puppet.strings.stage, f"/probes/puppet.{puppet.abi}".encode() + b"\0")
+    puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
+    stops = [puppet.resume(Request.SYSCALL) for _ in range(3)]
+    assert stops == [CALL_STOP, CALL_STOP, {"seized": CALL_STOP, "attached": TRAP_STOP}[how]]
 
 
 def entry_point(program, abi):

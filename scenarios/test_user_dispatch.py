@@ -178,6 +178,17 @@ def test_a_blocked_call_is_not_seen_by_a_tracer(puppet, entry):
     assert puppet.resume(Request.SYSCALL) == TRAP_STOP
 
 
+def test_a_call_behind_a_blocked_one_is_seen_at_its_entry_and_its_exit(puppet, entry):
+    """Source: kernel/entry/common.c syscall_exit_work, on_dispatch (6.1)."""
+    block(puppet, entry)
+    puppet.prepare(entry, "getppid")
+    assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGSYS)
+    assert puppet.resume(Request.SYSCALL) == TRAP_STOP
+    puppet.write(selector_of(puppet), ALLOW)
+    puppet.prepare(entry, "getppid")
+    assert list(puppet.stops(Request.SYSCALL)) == [CALL_STOP, CALL_STOP, TRAP_STOP]
+
+
 @pytest.mark.needs(since="6.4")
 @pytest.mark.entries(*OWN)
 def test_a_tracer_is_told_of_it_and_sets_it(puppet, entry):

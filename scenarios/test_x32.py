@@ -12,7 +12,7 @@ from signal import SIGCHLD, SIGUSR1
 
 import pytest
 
-from harness.agent.ptrace import TRAP_STOP, Request, Status
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Request, Status
 from harness.agent.puppet import start_puppet
 from harness.agent.signals import SA_RESTORER, SA_SIGINFO
 from harness.entry import SYSCALL
@@ -71,6 +71,17 @@ def test_a_frame_of_x32_holds_every_register_and_they_come_back(puppet):
     assert puppet.resume() == TRAP_STOP
     after = puppet.registers()
     assert {name: after[name] for name in ("r15", "bx")} == {n: before[n] for n in ("r15", "bx")}
+
+
+def test_a_call_is_taken_up_again_by_the_number_that_x32_has_for_it(puppet):
+    """Source: arch/x86/kernel/signal.c get_nr_restart_syscall (6.1)."""
+    puppet.prepare(SYSCALL, X32 | puppet.number(SYSCALL, "poll"), 0, 0, 5000)
+    _, status = puppet.interrupt(SIGUSR1)
+    assert status == CALL_STOP
+    assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGUSR1)
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    again = X32 | puppet.number(SYSCALL, "restart_syscall")
+    assert hex(puppet.registers()["orig_ax"]) == hex(again)
 
 
 def test_the_end_of_a_child_is_told_with_times_of_64_bits(puppet):
