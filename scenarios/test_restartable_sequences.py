@@ -8,12 +8,12 @@ Source: kernel/rseq.c rseq_ip_fixup, rseq_get_rseq_cs, in_rseq_cs (6.1); man 2 r
 
 import struct
 from errno import ENOSYS
-from signal import SIGSEGV, SIGUSR1
+from signal import SIGCHLD, SIGSEGV, SIGUSR1
 
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.ptrace import TRAP_STOP, Request, Status
+from harness.agent.ptrace import TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import INT3, start_puppet
 from harness.agent.signals import FRAME_BYTES, SA_NODEFER, SA_RESTORER, SA_SIGINFO, frame_layout
 from harness.agent.structures import ACTION
@@ -93,6 +93,28 @@ def test_it_names_the_processor_again_after_each_interruption(puppet):
     puppet.send_to(CODE)
     assert puppet.resume() == TRAP_STOP
     assert puppet.read(area, 8) == bytes(8)
+
+
+CLONE_VM = 0x100
+
+
+@pytest.mark.needs(since="5.13")
+def test_a_child_has_the_area_unless_memory_is_shared(puppet):
+    """Source: include/linux/rseq.h rseq_fork (6.1)."""
+    options, seen = Option.TRACEFORK | Option.TRACESYSGOOD, {}
+    assert puppet.ptrace(Request.SETOPTIONS, 0, options).value == 0
+    for flags in (0, CLONE_VM):
+        puppet.prepare(puppet.own_entry, "clone", flags | SIGCHLD, 0, 0, 0, 0)
+        puppet.resume()
+        child = puppet.follow(puppet.event_message())
+        assert child.wait().is_stop
+        said = child.ptrace(Request.GET_RSEQ_CONFIGURATION, 24, Buffer(24)).memory[0]
+        seen[flags] = struct.unpack("<Q4xI", said[:16])
+        child.kill()
+        assert puppet.resume() == Status.stopped(SIGCHLD)
+        assert puppet.resume() == TRAP_STOP
+    own = puppet.strings.stage + AREA, SIGNATURE
+    assert seen == {0: own, CLONE_VM: (0, 0)}
 
 
 @pytest.mark.needs(since="5.13")

@@ -186,6 +186,20 @@ def test_a_call_skipped_at_its_entry_returns_what_ax_was_left_as(puppet, entry):
     assert puppet.call(entry, "umask", old) == 0o22
 
 
+def test_a_signal_that_is_given_at_a_calls_stop_comes_behind_the_call(puppet, entry):
+    """Source: include/linux/ptrace.h ptrace_report_syscall (6.1)."""
+    for at_exit in (False, True):
+        puppet.prepare(entry, "getppid")
+        given = [SIGUSR1 * (not at_exit), SIGUSR1 * at_exit]
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        assert puppet.resume(Request.SYSCALL, by_signal=given[0]) == CALL_STOP
+        assert puppet.registers()["ax"] == 1
+        assert puppet.resume(Request.SYSCALL, by_signal=given[1]) == Status.stopped(SIGUSR1)
+        assert puppet.siginfo() == (SIGUSR1, 0, SI_KERNEL)
+        assert puppet.resume() == TRAP_STOP
+        assert puppet.after()["ax"] == 1
+
+
 def test_a_call_is_not_made_by_who_is_killed_at_its_entry(guest, puppet, entry):
     """Source: include/linux/ptrace.h ptrace_report_syscall, fatal_signal_pending (6.1)."""
     puppet.write(puppet.strings.stage, DIRECTORY)

@@ -40,7 +40,7 @@ from harness.agent.structures import (
 )
 from harness.arch import I386
 from harness.entry import native_entry
-from harness.landscape import EDGE, HOLE, READ_ONLY
+from harness.landscape import ARENA, EDGE, HOLE, READ_ONLY
 
 pytestmark = pytest.mark.entries("syscall", "int80")
 
@@ -432,6 +432,53 @@ def attach(puppet):
     assert puppet.wait() == Status.stopped(SIGSTOP)
     assert puppet.ptrace(Request.SETOPTIONS, 0, Option.TRACESYSGOOD).value == 0
     puppet.go_home()
+
+
+def test_who_was_not_seized_is_neither_interrupted_nor_left_listening(puppet):
+    attach(puppet)
+    cases = {"to listen": (Request.LISTEN, EIO), "to stop": (Request.INTERRUPT, EIO)}
+    assert errors(puppet, cases) == expected(cases)
+
+
+def test_only_a_stop_of_its_group_is_one_to_listen_in(puppet):
+    """Source: kernel/ptrace.c ptrace_request, PTRACE_LISTEN (6.1)."""
+    seen = [puppet.ptrace(Request.LISTEN).errno]
+    puppet.prepare(puppet.own_entry, "getppid")
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    seen.append(puppet.ptrace(Request.LISTEN).errno)
+    puppet.signal(SIGSTOP)
+    assert puppet.resume() == Status.stopped(SIGSTOP)
+    seen.append(puppet.ptrace(Request.LISTEN).errno)
+    assert puppet.resume(by_signal=SIGSTOP) == Status.stopped(SIGSTOP, EVENT_STOP)
+    seen.append(puppet.ptrace(Request.LISTEN).errno)
+    assert seen == [EIO, EIO, EIO, None], "at a trap, a call, a signal, and the group's stop"
+    assert puppet.ptrace(Request.GETREGS, 0, Buffer(216)).errno == ESRCH, "it listens"
+    assert puppet.ptrace(Request.INTERRUPT).errno is None
+    assert puppet.wait() == Status.stopped(SIGSTOP, EVENT_STOP)
+
+
+IDENTITIES = [(call, place) for call in ("setresuid", "setresgid") for place in range(3)]
+"""Real, effective and saved one of the user and of the group."""
+OTHER, DUMPABLE = 1000, 4
+
+
+@pytest.mark.guest_only("it wants privilege")
+def test_without_privilege_one_looks_into_whom_every_identity_is_ones_own(guest, entry, puppet):
+    """Source: kernel/ptrace.c __ptrace_may_access (6.1)."""
+    own, seen = puppet.own_entry, {}
+    pieces = [entry.table.words(at, 4) for at in (ARENA.start + 0x8000, puppet.strings.stage)]
+    look = "process_vm_readv", puppet.pid, pieces[0], 1, pieces[1], 1, 0
+    for changed in [*IDENTITIES, None, "not dumpable"]:
+        for call in ("setresuid", "setresgid"):
+            assert puppet.call(own, call, 0, 0, 0) == 0
+        if changed in IDENTITIES:
+            ids = [OTHER if place == changed[1] else 0 for place in range(3)]
+            assert puppet.call(own, changed[0], *ids) == 0
+        assert puppet.call(own, "prctl", DUMPABLE, changed != "not dumpable") == 0
+        assert guest.call(entry, "setresuid", -1, OTHER, -1).value == 0
+        seen[changed] = guest.call(entry, *look).value
+        assert guest.call(entry, "setresuid", -1, 0, -1).value == 0
+    assert seen == dict.fromkeys([*IDENTITIES, "not dumpable"], -EPERM) | {None: 4}
 
 
 @pytest.mark.parametrize("how", ["seized", "attached"])

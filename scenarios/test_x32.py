@@ -7,14 +7,24 @@ struct compat_sigaction, compat_siginfo (6.1).
 """
 
 import struct
-from errno import ENOSYS
+from errno import EIO, ENOSYS
 from signal import SIGCHLD, SIGUSR1
 
 import pytest
 
-from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Request, Status
+from harness.agent.arguments import Buffer
+from harness.agent.ptrace import (
+    CALL_STOP,
+    DEBUG_REGISTERS,
+    LAYOUTS,
+    TRAP_STOP,
+    Request,
+    Status,
+    decode_registers,
+)
 from harness.agent.puppet import start_puppet
 from harness.agent.signals import SA_RESTORER, SA_SIGINFO
+from harness.arch import X86_64
 from harness.entry import SYSCALL
 
 pytestmark = [
@@ -22,9 +32,9 @@ pytestmark = [
     pytest.mark.abis("x86_64"),
 ]
 
-X32, SIGACTION = 0x4000_0000, 0x4000_0200
+X32, SIGACTION, PTRACE, SIGALTSTACK = 0x4000_0000, 0x4000_0200, 0x4000_0209, 0x4000_020D
 RETURN = b"\xb8\x01\x02\0\x40\x0f\x05"  # mov eax, X32 | 513; syscall
-CONTEXT, INFORMATION = 32, 296
+STACK, CONTEXT, MASK, INFORMATION = 16, 32, 288, 296
 CLD_EXITED = 1
 SAVED = (
     *(f"r{number}" for number in range(8, 16)),
@@ -71,6 +81,42 @@ def test_a_frame_of_x32_holds_every_register_and_they_come_back(puppet):
     assert puppet.resume() == TRAP_STOP
     after = puppet.registers()
     assert {name: after[name] for name in ("r15", "bx")} == {n: before[n] for n in ("r15", "bx")}
+
+
+def test_mask_and_alternate_stack_are_what_the_frame_of_x32_says(puppet):
+    """Source: arch/x86/kernel/signal_64.c x32_rt_sigreturn (6.12)."""
+    handle_signal(puppet)
+    assert puppet.resume(Request.SINGLESTEP, SIGUSR1) == TRAP_STOP
+    sp, start, mask = puppet.registers()["sp"], puppet.strings.stage + 0x4000, 0x8000_0001_4000_0002
+    puppet.write(sp + STACK, struct.pack("<IiI", start, 0, 0x3000))
+    puppet.write(sp + MASK, struct.pack("<Q", mask))
+    assert puppet.resume() == TRAP_STOP
+    said = puppet.ptrace(Request.GETSIGMASK, 8, Buffer(8)).memory[0]
+    assert hex(int.from_bytes(said, "little")) == hex(mask)
+    assert puppet.call(SYSCALL, SIGALTSTACK, 0, start) == 0
+    assert struct.unpack("<IiI", puppet.read(start, 12)) == (start, 0, 0x3000)
+
+
+def test_a_tracer_of_x32_is_told_segments_and_breakpoints_word_by_word(guest, puppet):
+    """And all registers whole. Source: arch/x86/kernel/ptrace.c x32_arch_ptrace (6.1)."""
+    names, breakpoints = LAYOUTS[X86_64], DEBUG_REGISTERS[X86_64]
+    found = puppet.registers()
+
+    def ask(request, at, data):
+        return guest.call(SYSCALL, PTRACE, request, puppet.pid, at, data)
+
+    for name in ("cs", "ss", "gs"):
+        said = ask(Request.PEEKUSER, 8 * names.index(name), Buffer(8)).memory[0]
+        assert said == struct.pack("<I", found[name]) + b"\xa5" * 4, name
+    assert ask(Request.POKEUSER, breakpoints, puppet.strings.stage).value == 0
+    said = ask(Request.PEEKUSER, breakpoints, Buffer(8)).memory[0]
+    assert said == struct.pack("<I", puppet.strings.stage) + b"\xa5" * 4
+    refused = (0, 8 * names.index("ip"), 8 * names.index("cs") + 4, breakpoints + 80, -8)
+    peeked = {at: ask(Request.PEEKUSER, at, Buffer(8)).errno for at in refused}
+    poked = {at: ask(Request.POKEUSER, at, 0).errno for at in refused}
+    assert peeked == poked == dict.fromkeys(refused, EIO)
+    said = ask(Request.GETREGS, 0, Buffer(8 * len(names) + 8)).memory[0]
+    assert decode_registers(said[:-8], X86_64) == found
 
 
 def test_a_call_is_taken_up_again_by_the_number_that_x32_has_for_it(puppet):

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a parent is told of a child that stops, goes on and ends: by waiting, and by a signal.
+
+Source: kernel/exit.c wait_task_stopped, wait_task_continued; kernel/signal.c do_notify_parent,
+do_notify_parent_cldstop (6.1); man 2 wait.
+"""
+
+from errno import EAGAIN, ECHILD
+from signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGSTOP
+
+import pytest
+
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request
+from harness.agent.puppet import start_puppet
+from harness.agent.structures import ACTION, ENDED
+
+pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
+
+BLOCKED = (1 << SIGCHLD - 1).to_bytes(8, "little")
+SIG_BLOCK, P_PID = 0, 1
+WNOHANG, WSTOPPED, WCONTINUED, WNOWAIT = 1, 2, 8, 0x100_0000
+CLD_STOPPED, CLD_CONTINUED = 5, 6
+SA_NOCLDSTOP, SA_NOCLDWAIT = 1, 2
+ROOM = 0x1000
+"""Where on the stage the parent is told."""
+
+
+@pytest.mark.parametrize(
+    ("handler", "flags", "told"),
+    [(SIG_DFL, SA_NOCLDWAIT, SIGCHLD), (SIG_IGN, 0, -EAGAIN)],
+    ids=["nocldwait", "ignored"],
+)
+def test_a_parent_that_does_not_care_has_nobody_to_wait_for(guest, entry, handler, flags, told):
+    action = ACTION[entry.table.name].encode(handler=handler, flags=flags)
+    assert guest.call(entry, "rt_sigprocmask", SIG_BLOCK, BLOCKED, 0, 8).value == 0
+    assert guest.call(entry, "rt_sigaction", SIGCHLD, action, 0, 8).value == 0
+    child = guest.call(entry, "fork").value
+    assert guest.call(entry, "wait4", child, 0, 0, 0).errno == ECHILD
+    said = guest.call(entry, "rt_sigtimedwait", BLOCKED, 0, entry.table.words(0, 0), 8)
+    assert said.value == told
+
+
+@pytest.fixture
+def parent(guest, entry):
+    """Give a process with SIGCHLD blocked, and a child that nobody traces and that waits."""
+    options = Option.TRACEFORK | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as parent:
+        parent.prepare(entry, "fork")
+        parent.resume()
+        child = parent.follow(parent.event_message())
+        assert child.wait().is_stop
+        assert child.resume() == TRAP_STOP
+        child.prepare(entry, "pause")
+        assert child.resume(Request.SYSCALL) == CALL_STOP
+        assert child.ptrace(Request.DETACH).value == 0
+        assert parent.resume() == TRAP_STOP
+        assert parent.ptrace(Request.SETSIGMASK, 8, BLOCKED).value == 0
+        parent.home = parent.registers()
+        yield parent, child.pid
+        guest.call(parent.tracer, "kill", child.pid, 9)
+
+
+def told(parent, entry, child, options):
+    """Have the parent wait, and return code and status that it is told of its child."""
+    layout, at = ENDED[entry.table.name], parent.strings.stage + ROOM
+    parent.write(at, bytes(layout.size_bytes))
+    assert parent.call(entry, "waitid", P_PID, child, at, options, 0) == 0
+    said = layout.decode(parent.read(at, layout.size_bytes))
+    assert said["pid"] == (child if said["code"] else 0)
+    return said["code"], said["status"]
+
+
+def test_a_stop_and_a_continuation_are_told_once_unless_they_are_left(entry, parent):
+    parent, child = parent
+    cases = {
+        (SIGSTOP, WSTOPPED): (CLD_STOPPED, SIGSTOP),
+        (SIGCONT, WCONTINUED): (CLD_CONTINUED, SIGCONT),
+    }
+    for (signal, kind), expected in cases.items():
+        assert parent.call(entry, "kill", child, signal) == 0
+        seen = [told(parent, entry, child, kind | more) for more in (WNOWAIT, 0, WNOHANG)]
+        assert seen == [expected, expected, (0, 0)], "left, taken, and again"
+
+
+def test_a_stop_and_a_continuation_are_told_as_a_status(entry, parent):
+    parent, child = parent
+    at, seen = parent.strings.stage + ROOM, {}
+    for signal, kind in ((SIGSTOP, WSTOPPED), (SIGCONT, WCONTINUED)):
+        assert parent.call(entry, "kill", child, signal) == 0
+        assert parent.call(entry, "wait4", child, at, kind, 0) == child
+        seen[signal] = parent.read(at, 4).hex()
+    assert seen == {SIGSTOP: "7f130000", SIGCONT: "ffff0000"}
+
+
+def test_a_parent_has_a_signal_of_each_stop_unless_it_wants_none(entry, parent):
+    parent, child = parent
+    at, seen = parent.strings.stage + ROOM, {}
+    for flags in (0, SA_NOCLDSTOP):
+        parent.write(at, ACTION[entry.table.name].encode(flags=flags))
+        assert parent.call(entry, "rt_sigaction", SIGCHLD, at, 0, 8) == 0
+        for signal, kind in ((SIGSTOP, WSTOPPED), (SIGCONT, WCONTINUED)):
+            assert parent.call(entry, "kill", child, signal) == 0
+            told(parent, entry, child, kind)
+            parent.write(at, BLOCKED + entry.table.words(0, 0))
+            said = parent.call(entry, "rt_sigtimedwait", at, 0, at + 8, 8)
+            seen[flags, signal] = said
+    assert seen == {(flags, signal): -EAGAIN if flags else SIGCHLD for flags, signal in seen}
