@@ -166,6 +166,21 @@ def test_a_signal_of_the_old_kind_waits_but_once(guest, entry, own):
     assert taken(guest, entry, SIGUSR1, FIRST, LAST) == [SIGUSR1] + [FIRST] * 3 + [LAST] * 3
 
 
+STOPS, SIGCONT = (20, 21, 22), 18
+"""Signals that stop: SIGTSTP, SIGTTIN, SIGTTOU; and the one that they and it take away."""
+
+
+def test_a_stop_and_a_continuation_do_not_wait_together(guest, entry, own):
+    """Source: kernel/signal.c prepare_signal (6.1)."""
+    assert guest.call(entry, "rt_sigprocmask", BLOCK, bits(*STOPS, SIGCONT), 0, 8).value == 0
+    seen = []
+    for signal in (*STOPS, SIGCONT, STOPS[-1]):
+        assert guest.call(entry, "kill", own, signal).value == 0
+        seen.append(guest.call(entry, "rt_sigpending", Buffer(8), 8).memory[0])
+    waiting = [STOPS[:1], STOPS[:2], STOPS, (SIGCONT,), STOPS[-1:]]
+    assert seen == [bits(*signals) for signals in waiting]
+
+
 def test_a_signal_that_is_ignored_from_now_on_is_dropped(guest, entry, own):
     guest.series(entry, [("kill", own, signal) for signal in (SIGUSR1, FIRST, LAST)])
     ignore = ACTION[entry.table.name].encode(handler=IGNORE)

@@ -440,6 +440,21 @@ def test_who_was_not_seized_is_neither_interrupted_nor_left_listening(puppet):
     assert errors(puppet, cases) == expected(cases)
 
 
+def test_the_groups_stop_of_who_was_not_seized_is_by_no_signal(puppet):
+    """Source: kernel/signal.c do_jobctl_trap; kernel/ptrace.c ptrace_getsiginfo (6.1)."""
+    attach(puppet)
+    puppet.prepare(puppet.own_entry, "getppid")
+    puppet.signal(SIGSTOP)
+    assert puppet.resume() == Status.stopped(SIGSTOP)
+    assert puppet.siginfo()[0] == SIGSTOP
+    assert puppet.resume(by_signal=SIGSTOP) == Status.stopped(SIGSTOP)
+    cases = {
+        "to tell of it": (Request.GETSIGINFO, 0, Buffer(SIGNAL_BYTES), EINVAL),
+        "to be told of it": (Request.SETSIGINFO, 0, bytes(SIGNAL_BYTES), EINVAL),
+    }
+    assert errors(puppet, cases) == expected(cases)
+
+
 def test_only_a_stop_of_its_group_is_one_to_listen_in(puppet):
     """Source: kernel/ptrace.c ptrace_request, PTRACE_LISTEN (6.1)."""
     seen = [puppet.ptrace(Request.LISTEN).errno]

@@ -35,7 +35,7 @@ RETURN_FROM_SIGNAL = {
     ("x86_64", True): b"\x58\xb8\x0f\0\0\0\x0f\x05",  # pop %rax; mov $15, %eax; syscall
 }
 """By ABI and whether the frame is one with a siginfo_t."""
-SI_KERNEL, TRAP_HWBKPT = 0x80, 4
+SI_KERNEL, TRAP_BRKPT, TRAP_TRACE, TRAP_HWBKPT = 0x80, 1, 2, 4
 TRAP, RESUME = 0x100, 0x10000
 BREAK_AT_FIRST = 1
 CODE, FIELDS, ALTERNATE, ALTERNATE_BYTES = 0x2000, 0x3000, 0x4000, 0x4000
@@ -144,6 +144,22 @@ def test_a_step_within_a_handler_takes_one_instruction(puppet):
     step_into(puppet, SIGUSR1)
     assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
     assert puppet.registers()["ip"] == start + 1
+
+
+def test_a_step_over_the_return_from_a_handler_stops_where_it_leads(puppet):
+    """The flags that come back with the frame are without the tracer's own."""
+    seen = {}
+    for kind, flags in frame_kinds(puppet.abi).items():
+        set_handler(puppet, SIGUSR1, flags)
+        puppet.send_to(NOP + INT3)
+        handler = step_into(puppet, SIGUSR1)
+        while puppet.registers()["ip"] >= handler.start:
+            assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+        seen[kind] = [where(puppet), puppet.registers()["flags"] & TRAP]
+        assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+        seen[kind].append(where(puppet))
+        puppet.go_home()
+    assert seen == {kind: [(0, TRAP_BRKPT), 0, (1, TRAP_TRACE)] for kind in seen}
 
 
 def test_a_handler_is_called_with_its_arguments_whatever_the_registers_were(puppet):
