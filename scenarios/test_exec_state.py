@@ -108,13 +108,11 @@ def test_the_auxiliary_vector_describes_process_and_machine(guest, abi):
 @pytest.mark.room("the root folder is a guest's")
 def test_the_auxiliary_vector_tells_each_id_and_who_runs_for_another(guest, abi):
     """Source: security/commoncap.c cap_bprm_creds_from_file (6.1)."""
-    guest.probe(abi, "puppet")
     with start_puppet(guest, abi) as puppet:
         wide = "32" if abi is I386 else ""
-        puppet.write(puppet.strings.stage, f"/probes/puppet.{abi}".encode() + b"\0")
         assert puppet.call(puppet.own_entry, f"setresgid{wide}", 2001, 2002, 2003) == 0
         assert puppet.call(puppet.own_entry, f"setresuid{wide}", 1001, 1002, 1003) == 0
-        puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
+        puppet.prepare_exec()
         assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP, CALL_STOP]
         told = words(guest.read_file(f"/proc/{puppet.pid}/auxv"), abi)
     auxv = dict(zip(told[::2], told[1::2], strict=True))

@@ -187,16 +187,15 @@ def put_where_it_stands(puppet, code):
 def test_a_child_has_what_iopl_gave_and_a_new_program_has_all(guest):
     options, abi = Option.TRACEFORK | Option.TRACESYSGOOD, guest.identity.arch.abi
     with start_puppet(guest, abi, options=options) as puppet:
-        entry, stage = puppet.own_entry, puppet.strings.stage
+        entry = puppet.own_entry
         assert puppet.call(entry, "ioperm", PORT, 1, 1) == 0
         assert puppet.call(entry, "iopl", 3) == 0
-        puppet.write(stage, f"/probes/puppet.{abi}".encode() + b"\0")
         puppet.prepare(entry, "fork")
         puppet.resume()
         child = puppet.follow(puppet.event_message())
         assert child.wait().is_stop
         assert child.resume() == TRAP_STOP
-        child.prepare(entry, "execve", stage, 0, 0)
+        child.prepare_exec()
         assert [child.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP, CALL_STOP]
         pieces = (IN_AL_DX, IOPL_0[abi.name] + b"\xba\x80\0\0\0" + IN_AL_DX, INC_DX + IN_AL_DX)
         start = put_where_it_stands(child, b"".join(pieces))

@@ -140,8 +140,7 @@ def test_a_child_has_its_parents_register(puppet):
 def test_a_new_program_has_nothing_of_the_old_ones_register(puppet):
     """Source: arch/x86/kernel/process.c pkru_flush_thread (6.1)."""
     have_own_rights(puppet)
-    puppet.write(puppet.strings.stage, f"/probes/puppet.{puppet.abi}".encode() + b"\0")
-    puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
+    puppet.prepare_exec()
     assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP, CALL_STOP]
     code = int.from_bytes((RDPKRU + INT3).ljust(8, INT3), "little")
     assert puppet.ptrace(Request.POKETEXT, puppet.registers()["ip"], code).value == 0

@@ -152,9 +152,8 @@ def test_cve_2006_5755_flags_of_one_program_are_not_anothers(guest, puppet, entr
 
 @pytest.mark.entries("int80", "syscall")
 def test_cve_2006_5755_a_new_program_starts_with_clean_flags(puppet, entry):
-    puppet.write(puppet.strings.stage, f"/probes/puppet.{entry.abi}".encode() + b"\0")
     flags = 0x202 | ALIGNMENT | NESTED | DIRECTION | 0x8D5
-    puppet.prepare(entry, "execve", puppet.strings.stage, 0, 0, flags=flags)
+    puppet.prepare_exec(entry, flags=flags)
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.registers()["flags"] & ~ALWAYS_ONE == INTERRUPTS

@@ -563,8 +563,7 @@ def test_a_filter_stays_over_fork(guest, entry):
 @pytest.mark.entries(*PLAIN)
 def test_a_filter_stays_over_exec(guest, puppet, entry):
     assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.ERRNO + 77)) == 0
-    puppet.write(puppet.strings.stage, f"/probes/puppet.{entry.abi}".encode() + b"\0")
-    puppet.prepare(entry, "execve", puppet.strings.stage, 0, 0)
+    puppet.prepare_exec(entry)
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.execute(entry, "getppid") == -77

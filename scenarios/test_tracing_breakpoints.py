@@ -193,12 +193,10 @@ def test_a_child_has_none_of_its_parents_breakpoints(guest):
 def test_a_new_program_has_none_of_the_old_ones_breakpoints(guest):
     """Source: arch/x86/kernel/process.c flush_thread (6.1)."""
     abi = guest.identity.arch.abi
-    guest.probe(abi, "puppet")
     with start_puppet(guest, abi, options=Option.TRACEEXEC | Option.TRACESYSGOOD) as puppet:
         assert poke(puppet, 0, puppet.strings.stage) is None
         assert poke(puppet, CONTROL, enable(0)) is None
-        puppet.write(puppet.strings.stage, f"/probes/puppet.{abi}".encode() + b"\0")
-        puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
+        puppet.prepare_exec()
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_EXEC)
         assert {number: peek(puppet, number) for number in (0, CONTROL)} == {0: 0, CONTROL: 0}
 

@@ -500,8 +500,7 @@ def test_an_exec_that_is_no_event_is_a_sigtrap_unless_it_was_seized(puppet, how)
     """Source: include/linux/ptrace.h ptrace_event (6.1)."""
     if how == "attached":
         attach(puppet)
-    puppet.write(puppet.strings.stage, f"/probes/puppet.{puppet.abi}".encode() + b"\0")
-    puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
+    puppet.prepare_exec()
     stops = [puppet.resume(Request.SYSCALL) for _ in range(3)]
     assert stops == [CALL_STOP, CALL_STOP, {"seized": CALL_STOP, "attached": TRAP_STOP}[how]]
 
@@ -515,9 +514,7 @@ def test_an_exec_stops_at_the_new_programs_first_instruction(guest, entry, abi):
     options = Option.TRACESYSGOOD | Option.TRACEEXEC
     guest.probe(abi, "puppet")
     with start_puppet(guest, entry.abi, entry, options) as puppet:
-        path = f"/probes/puppet.{abi}".encode() + b"\0"
-        puppet.write(puppet.strings.stage, path)
-        puppet.prepare(puppet.own_entry, "execve", puppet.strings.stage, 0, 0)
+        puppet.prepare_exec(abi=abi)
         puppet.resume(Request.SYSCALL)
         assert puppet.resume(Request.SYSCALL) == Status.stopped(SIGTRAP, EVENT_EXEC)
         assert puppet.event_message() == puppet.pid
@@ -527,4 +524,4 @@ def test_an_exec_stops_at_the_new_programs_first_instruction(guest, entry, abi):
         assert {name: seen[name] for name in cleared} == dict.fromkeys(cleared, 0)
         assert seen["cs"] == guest.about(abi).registers["cs"]
         assert seen["orig_ax"] == guest.table(native_entry(abi)).number("execve")
-        assert seen["ip"] == entry_point(guest.read_file(path[:-1].decode()), abi)
+        assert seen["ip"] == entry_point(guest.read_file(guest.place(f"/probes/puppet.{abi}")), abi)

@@ -227,8 +227,7 @@ def test_a_child_does_not_inherit_it(guest, entry):
 @pytest.mark.entries(*PLAIN)
 def test_a_new_program_does_not_inherit_it(puppet, entry):
     assert dispatch(puppet, entry, ON, puppet.strings.landed[entry.name], 1, 0) == 0
-    puppet.write(puppet.strings.stage, f"/probes/puppet.{entry.abi}".encode() + b"\0")
-    puppet.prepare(entry, "execve", puppet.strings.stage, 0, 0)
+    puppet.prepare_exec(entry)
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.resume(Request.SYSCALL) == CALL_STOP
     assert puppet.execute(entry, "getppid") == 1

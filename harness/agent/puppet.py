@@ -35,6 +35,7 @@ from harness.agent.ptrace import (
 )
 from harness.agent.structures import FAULT, REFUSED
 from harness.arch import I386, Abi
+from harness.build.programs import probe_path
 from harness.entry import EntryPath, default_registers, entry_paths_of, native_entry
 from harness.errors import GuestError
 from harness.landscape import ARENA
@@ -327,6 +328,23 @@ class Puppet:
         """Return what it found in its registers after its call, by the names of ``pt_regs``."""
         values = _RECORD.unpack(self.read(self.strings.after, _RECORD.size))
         return {name: values[place] for name, place in _places(self.abi).items()}
+
+    def prepare_exec(
+        self, entry: EntryPath | None = None, abi: Abi | None = None, **registers: int
+    ) -> dict[str, int]:
+        """Have an execve ready, by which it becomes a new puppet, without arguments.
+
+        Args:
+            entry: the way in; the plainest of its ABI when not given.
+            abi: what the new program is compiled for; its own when not given. A guest has both
+                from its start.
+            registers: as for `prepare`, whose answer this returns.
+        """
+        path = self._guest.place(f"/{probe_path('puppet', abi or self.abi)}")
+        self.write(self.strings.stage, path.encode() + b"\0")
+        return self.prepare(
+            entry or self.own_entry, "execve", self.strings.stage, 0, 0, **registers
+        )
 
     def send_to(self, code: bytes, **registers: int) -> None:
         """Have it go on at `code`, put on the stage, with registers as at home but for some."""
