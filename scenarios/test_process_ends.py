@@ -5,7 +5,7 @@ Source: kernel/{exit,fork,ptrace}.c; arch/x86/kernel/process.c copy_thread (6.1)
 """
 
 import struct
-from errno import ESRCH
+from errno import ECHILD, ESRCH
 
 import pytest
 
@@ -54,7 +54,7 @@ def test_who_is_traced_ends_with_a_tracer_that_wanted_it_so(guest, abi):
         assert seen[-1] == ESRCH
 
 
-SIGKILL, SIGCONT, SIGSTOP, ECHILD = 9, 18, 19, 10
+SIGKILL, SIGCONT, SIGSTOP = 9, 18, 19
 CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_CONTINUED = 1, 2, 5, 6
 ENDED = 0xA5
 """The lowest byte of what a child ended with."""

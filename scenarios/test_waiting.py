@@ -2,7 +2,7 @@
 """What a parent is told of a child that stops, goes on and ends: by waiting, and by a signal.
 
 Source: kernel/exit.c wait_task_stopped, wait_task_continued; kernel/signal.c do_notify_parent,
-do_notify_parent_cldstop (6.1); man 2 wait.
+do_notify_parent_cldstop (6.1); man 2 wait. The words of both calls: test_process_ends.
 """
 
 from errno import EAGAIN, ECHILD
@@ -80,16 +80,6 @@ def test_a_stop_and_a_continuation_are_told_once_unless_they_are_left(entry, par
         assert parent.call(entry, "kill", child, signal) == 0
         seen = [told(parent, entry, child, kind | more) for more in (WNOWAIT, WNOHANG, WNOHANG)]
         assert seen == [expected, expected, (0, 0)], "left, taken, and again"
-
-
-def test_a_stop_and_a_continuation_are_told_as_a_status(entry, parent):
-    parent, child = parent
-    at, seen = parent.strings.stage + ROOM, {}
-    for signal, kind in ((SIGSTOP, WSTOPPED), (SIGCONT, WCONTINUED)):
-        assert parent.call(entry, "kill", child, signal) == 0
-        assert parent.call(entry, "wait4", child, at, kind, 0) == child
-        seen[signal] = parent.read(at, 4).hex()
-    assert seen == {SIGSTOP: "7f130000", SIGCONT: "ffff0000"}
 
 
 def test_a_parent_has_a_signal_of_each_stop_unless_it_wants_none(entry, parent):
