@@ -246,9 +246,27 @@ def test_the_newest_call_gives_number_descriptor_and_the_whole_stack(puppet, ent
         assert puppet.call(entry, "fcntl", int.from_bytes(held[:4], "little"), F_GETFD) == 1
 
 
+LOST = (
+    "CLONE_CLEAR_SIGHAND is lost: copy_sighand took the flags as a long, which has 32 bits there "
+    "(kernel/fork.c before 6.18; mended in the stable series of October 2025)"
+)
+
+
 @pytest.mark.needs(since="5.5")
 @pytest.mark.parametrize(
-    ("flags", "expected"), [(0, BASE), (CLEAR_HANDLERS, SIG_DFL)], ids=["kept", "cleared"]
+    ("flags", "expected"),
+    [
+        pytest.param(0, BASE, id="kept"),
+        pytest.param(
+            CLEAR_HANDLERS,
+            SIG_DFL,
+            id="cleared",
+            marks=[
+                pytest.mark.known(LOST, arch="i386", before="6.1"),
+                pytest.mark.known(LOST, arch="i386", since="6.2", before="6.6"),
+            ],
+        ),
+    ],
 )
 def test_a_child_may_start_without_its_parents_handlers(puppet, entry, flags, expected):
     """What is ignored stays ignored. Source: kernel/signal.c flush_signal_handlers (6.1)."""
