@@ -141,10 +141,7 @@ def test_a_child_has_its_parents_ports_and_its_own_from_then_on(guest, abi):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, abi, options=options) as puppet:
         assert call(puppet, "ioperm", PORT, 1, 1) == 0
-        puppet.prepare(puppet.own_entry, "fork")
-        puppet.resume()
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
+        child = puppet.fork()
         assert child.resume() == TRAP_STOP
         assert may(child, IN_AL_DX)
         assert call(child, "ioperm", PORT, 1, 0) == 0
@@ -159,10 +156,7 @@ def test_a_child_has_what_iopl_gave_to_a_parent_without_ports_of_its_own(guest, 
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, abi, options=options) as puppet:
         assert call(puppet, "iopl", 3) == 0
-        puppet.prepare(puppet.own_entry, "fork")
-        puppet.resume()
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
+        child = puppet.fork()
         assert child.resume() == TRAP_STOP
         assert may(child, IN_AL_DX)
         child.kill()
@@ -190,10 +184,7 @@ def test_a_child_has_what_iopl_gave_and_a_new_program_has_all(guest):
         entry = puppet.own_entry
         assert puppet.call(entry, "ioperm", PORT, 1, 1) == 0
         assert puppet.call(entry, "iopl", 3) == 0
-        puppet.prepare(entry, "fork")
-        puppet.resume()
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
+        child = puppet.fork(entry)
         assert child.resume() == TRAP_STOP
         child.prepare_exec()
         assert [child.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP, CALL_STOP]

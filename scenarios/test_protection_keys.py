@@ -126,10 +126,7 @@ def have_own_rights(puppet):
 def test_a_child_has_its_parents_register(puppet):
     """Source: arch/x86/kernel/process.c copy_thread (6.1)."""
     have_own_rights(puppet)
-    puppet.prepare(puppet.own_entry, "fork")
-    puppet.resume()
-    child = puppet.follow(puppet.event_message())
-    assert child.wait().is_stop
+    child = puppet.fork()
     child.send_to(RDPKRU + INT3)
     assert child.resume() == TRAP_STOP
     seen = child.registers()["ax"]

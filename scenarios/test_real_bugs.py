@@ -180,10 +180,7 @@ def test_cve_2015_2830_a_child_made_by_int80_makes_64_bit_calls(guest, entry):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as puppet:
         code = answer_where({ARCH: AUDIT_ARCH[I386]}, Action.ERRNO + 71) + ALLOW
-        puppet.prepare(entry, "fork")
-        puppet.resume()
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
+        child = puppet.fork(entry)
         assert child.resume() == TRAP_STOP
         assert child.install_filter(SYSCALL, code) == 0
         assert child.call(SYSCALL, "getppid") == puppet.pid

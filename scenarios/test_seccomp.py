@@ -550,10 +550,7 @@ def test_a_filter_stays_over_fork(guest, entry):
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as puppet:
         assert puppet.install_filter(entry, on(guest, entry, "getppid", Action.ERRNO + 77)) == 0
-        puppet.prepare(entry, "fork")
-        puppet.resume()
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
+        child = puppet.fork(entry)
         assert child.resume() == TRAP_STOP
         assert child.call(entry, "getppid") == -77
         assert child.call(entry, "getuid") == 0

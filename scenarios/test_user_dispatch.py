@@ -214,10 +214,7 @@ def test_a_child_does_not_inherit_it(guest, entry):
     with start_puppet(guest, entry.abi, options=options) as puppet:
         block(puppet, entry)
         puppet.write(selector_of(puppet), ALLOW)
-        puppet.prepare(entry, "fork")
-        puppet.resume()
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
+        child = puppet.fork(entry)
         assert child.resume() == TRAP_STOP
         child.write(selector_of(child), BLOCK)
         assert child.call(entry, "getppid") == puppet.pid

@@ -45,10 +45,7 @@ def parent(guest, entry):
     """Give a process with SIGCHLD blocked, and a child that nobody traces and that waits."""
     options = Option.TRACEFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as parent:
-        parent.prepare(entry, "fork")
-        parent.resume()
-        child = parent.follow(parent.event_message())
-        assert child.wait().is_stop
+        child = parent.fork(entry)
         assert child.resume() == TRAP_STOP
         child.prepare(entry, "pause")
         assert child.resume(Request.SYSCALL) == CALL_STOP

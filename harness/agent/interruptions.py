@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import EINTR
 
 from harness.agent.guest import Guest
@@ -153,24 +153,17 @@ kernel/futex/waitwake.c (6.1)."""
 
 _WIDE_TIME = (_LONG_S, 0, 0, 0)
 
+
+def _widen(name: str) -> Blocking:
+    narrow = BLOCKING[name]
+    return replace(narrow, call=f"{narrow.call}_time64", words=_WIDE_TIME)
+
+
 WIDE: Mapping[str, Blocking] = {
-    "futex": Blocking(
-        "futex_time64",
-        (BLOCK + 64, _WAIT, 0, BLOCK, 0, 0),
-        words=_WIDE_TIME,
-        end=End.WAKE,
-        value=0,
-        after_stop=After.RESTART_SYSCALL,
-    ),
-    "clock_nanosleep": Blocking(
-        "clock_nanosleep_time64",
-        (1, 0, BLOCK, _REMAINING),
-        _WIDE_TIME,
-        left_at=64,
-        after_stop=After.RESTART_SYSCALL,
-    ),
-    "ppoll": Blocking("ppoll_time64", (0, 0, BLOCK, 0, 8), _WIDE_TIME, left_at=0),
-    "pselect6": Blocking("pselect6_time64", (0, 0, 0, 0, BLOCK, 0), _WIDE_TIME, left_at=0),
+    "futex": _widen("futex wait with a timeout"),
+    "clock_nanosleep": _widen("clock_nanosleep"),
+    "ppoll": _widen("ppoll"),
+    "pselect6": _widen("pselect6"),
     "rt_sigtimedwait": Blocking(
         "rt_sigtimedwait_time64",
         (_REMAINING, 0, BLOCK, 8),

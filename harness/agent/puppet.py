@@ -435,6 +435,22 @@ class Puppet:
         followed.strings = replace(self.strings, pid=child)
         return followed
 
+    def fork(self, entry: EntryPath | None = None) -> Puppet:
+        """Have it fork, and return the child at its first stop; the parent is at the fork's event.
+
+        Args:
+            entry: the way in; the plainest of its ABI when not given.
+
+        Raises:
+            GuestError: the child did not stop.
+        """
+        self.prepare(entry or self.own_entry, "fork")
+        self.resume()
+        child = self.follow(self.event_message())
+        if not child.wait().is_stop:
+            raise GuestError("a forked child does not stop, although its tracer follows forks")
+        return child
+
     def kill(self) -> None:
         """Kill it and wait for its end, if it has not ended yet."""
         kill = ("kill", self.pid, signal.SIGKILL)
