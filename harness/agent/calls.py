@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import signal
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from harness.entry import EntryPath, default_registers
 from harness.errors import DeclarationError
 from harness.suggest import nearest
 from harness.wire import REGISTER_SLOTS, SEGMENTS, Op, Register
+from harness.wording import signal_name
 
 MAX_ERRNO = 4095
 """The largest number whose negation names an error. Source: include/linux/err.h, 6.1."""
@@ -107,10 +107,7 @@ class Signal:
     @property
     def name(self) -> str:
         """The signal's name, "SIGSEGV"."""
-        try:
-            return signal.Signals(self.number).name
-        except ValueError:
-            return f"signal {self.number}"
+        return signal_name(self.number)
 
     def __str__(self) -> str:
         """Return name, code, address and trap in one phrase."""

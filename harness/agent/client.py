@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -19,6 +18,7 @@ from harness.arch import ABIS, Abi
 from harness.deadline import Deadline
 from harness.errors import DeclarationError, GuestError, GuestTimeout, HostError
 from harness.wire import FrameType, Place, Status
+from harness.wording import signal_name
 
 _RUN = struct.Struct("<BII")
 _DETAIL = struct.Struct("<I")
@@ -45,6 +45,9 @@ class Hello:
         return self.place is Place.GUEST
 
 
+_LAST_SIGNAL = 64
+
+
 @dataclass(frozen=True)
 class Exit:
     """How a program in the guest ended.
@@ -61,8 +64,8 @@ class Exit:
         """Return it as what is said of the program."""
         if self.timed_out:
             return "was ended after its time"
-        killed = self.status - 128 in set(signal.Signals)
-        by = f", as {signal.Signals(self.status - 128).name} ends a program" if killed else ""
+        number = self.status - 128
+        by = f", as {signal_name(number)} ends a program" if 0 < number <= _LAST_SIGNAL else ""
         return f"ended with {self.status}{by}"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 from harness.arch import I386, X86_64, Abi
+from harness.wording import signal_name
 
 _STOPPED = 0x7F
 
@@ -96,9 +97,13 @@ class Status(int):
         """Return what happened."""
         number, event = self >> 8 & 0xFF, self >> 16
         if not self.is_stop:
-            return f"<exited {number}>" if not self & 0x7F else f"<killed by {_name(self & 0x7F)}>"
+            return (
+                f"<exited {number}>"
+                if not self & 0x7F
+                else f"<killed by {signal_name(self & 0x7F)}>"
+            )
         good = "|0x80" if number & 0x80 else ""
-        return f"<stopped by {_name(number & 0x7F)}{good}, event {event}>"
+        return f"<stopped by {signal_name(number & 0x7F)}{good}, event {event}>"
 
 
 CALL_STOP = Status.stopped(signal.SIGTRAP | 0x80)
@@ -151,10 +156,3 @@ def pack(values: Iterable[int], view: Abi) -> bytes:
 
 DEBUG_REGISTERS: Mapping[Abi, int] = {I386: 252, X86_64: 848}
 """Where ``u_debugreg`` begins in ``struct user``. Source: as above."""
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
