@@ -216,7 +216,7 @@ X32 = 0x4000_0000
 
 
 @pytest.mark.entries("syscall")
-@pytest.mark.machine(append="syscall.x32=y", arch="x86_64")
+@pytest.mark.machine(append="syscall.x32=y vsyscall=none", arch="x86_64")
 def test_cve_2014_0038_recvmmsg_of_x32_takes_no_timeout_of_the_kernels(guest, entry):
     """net/socket.c __sys_recvmmsg: the timeout is copied, not followed."""
     recvmmsg = X32 | 537
@@ -231,7 +231,7 @@ def test_cve_2014_0038_recvmmsg_of_x32_takes_no_timeout_of_the_kernels(guest, en
 
 
 @pytest.mark.entries("syscall")
-@pytest.mark.machine(append="syscall.x32=y", arch="x86_64")
+@pytest.mark.machine(append="syscall.x32=y vsyscall=none", arch="x86_64")
 def test_cve_2009_0835_a_filter_is_told_the_bit_of_x32(guest, entry):
     """An x32 call has the 64-bit architecture, and its bit in the number."""
     getppid = guest.table(entry).number("getppid")

@@ -23,7 +23,8 @@ from harness.pointers import bad_pointers
 
 EMULATED = pytest.mark.machine(append="vdso=0 vdso32=0 vsyscall=emulate", arch="x86_64")
 EXECUTE_ONLY = pytest.mark.machine(append="ia32_emulation=off vsyscall=xonly", arch="x86_64")
-"""What else these machines are without is for other scenarios: fewer machines are kept."""
+NONE = pytest.mark.machine(append="syscall.x32=y vsyscall=none", arch="x86_64")
+"""What else these machines have or lack is for other scenarios: fewer machines are kept."""
 
 PAGE = 0xFFFF_FFFF_FF60_0000
 GETTIMEOFDAY, TIME, GETCPU = PAGE, PAGE + 0x400, PAGE + 0x800
@@ -257,7 +258,7 @@ def test_maps_show_a_page_that_is_only_executed(guest):
 
 
 @pytest.mark.claim(52)
-@pytest.mark.guest_only("a host may have the page")
+@NONE
 def test_without_the_page_its_functions_are_faults(guest):
     functions = (GETTIMEOFDAY, TIME, GETCPU)
     faults = {at: fault_of(gone_to(guest, at, 0, 0)) for at in functions}
@@ -265,7 +266,7 @@ def test_without_the_page_its_functions_are_faults(guest):
     assert page_of(guest) == []
 
 
-@pytest.mark.guest_only("a host may have the page")
+@NONE
 def test_without_the_page_there_is_nothing_to_read(guest, abi):
     assert guest.read(abi, PAGE, 16) == b""
 

@@ -28,7 +28,7 @@ from harness.arch import X86_64
 from harness.entry import SYSCALL
 
 pytestmark = [
-    pytest.mark.machine(append="syscall.x32=y", arch="x86_64"),
+    pytest.mark.machine(append="syscall.x32=y vsyscall=none", arch="x86_64"),
     pytest.mark.abis("x86_64"),
 ]
 

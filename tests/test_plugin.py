@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from live import X86_64
+from live import I386, X86_64
 from planting import OOPS, Bug, plant
 
 from harness.kernels import find_source, obtain
@@ -308,6 +308,32 @@ def test_evidence_that_a_kernel_does_not_show_is_a_skip(tmp_path: Path) -> None:
     assert done.status == 0, done.output + done.errors
     assert "2 skipped" in done.output
     assert "not shown: this kernel's /proc/kallsyms has no symbol no_such_symbol" in done.output
+
+
+def test_what_no_kernel_here_can_be_asked_is_a_skip_that_says_why(tmp_path: Path) -> None:
+    scenarios = """
+        import pytest
+
+        @pytest.mark.entries("syscall", "int80_64")
+        def test_entry(guest, entry):
+            raise AssertionError
+
+        @pytest.mark.abis("x86_64")
+        def test_program(guest, abi):
+            raise AssertionError
+
+        @pytest.mark.machine(append="quiet", arch="x86_64")
+        def test_machine(guest):
+            raise AssertionError
+    """
+    done = session(tmp_path, scenarios, "--kernel", I386, "-rs")
+    assert done.status == 0, done.output + done.errors
+    for reason in (
+        "i386 kernels have no syscall or int80_64",
+        "i386 kernels run no x86_64 programs",
+        "about x86_64 kernels",
+    ):
+        assert f": {reason}\n" in done.output, done.output
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

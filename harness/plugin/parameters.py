@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from harness.agent.guest import Guest
 from harness.arch import ABIS, Abi
@@ -45,7 +46,28 @@ def parametrize(metafunc: pytest.Metafunc, configurations: Iterable[Configuratio
         for group in (pytest.mark.xdist_group(configuration.id),)
         for row in _rows(metafunc.definition, configuration, names)
     ]
-    metafunc.parametrize(names, rows, scope="session")
+    metafunc.parametrize(names, rows or [_nothing(metafunc, configurations)], scope="session")
+
+
+def _nothing(metafunc: pytest.Metafunc, configurations: Iterable[Configuration]) -> ParameterSet:
+    """Give the one parameter set of a test that no kernel here can be asked; it is skipped."""
+    names = [name for name in _AXES if name in metafunc.fixturenames]
+    reason = _why_none(metafunc.definition, configurations, names)
+    return pytest.param(*[None] * len(names), id="none", marks=pytest.mark.skip(reason=reason))
+
+
+def _why_none(
+    definition: pytest.Function, configurations: Iterable[Configuration], names: list[str]
+) -> str:
+    """Return what kernels lack of which none can be asked."""
+    machines = {_variation(mark).arch for mark in definition.iter_markers("machine")}
+    arches = {configuration.source.arch.name for configuration in configurations}
+    asked = f"{' and '.join(sorted(arches))} kernels"
+    if machines and not machines & {"", *arches}:
+        return f"about {' and '.join(sorted(machines))} kernels"
+    if "entry_path" in names:
+        return f"{asked} have no {' or '.join(map(str, _named_paths(definition)))}"
+    return f"{asked} run no {' or '.join(abi.name for abi in _named_abis(definition))} programs"
 
 
 def _varied(
@@ -136,9 +158,13 @@ def _named_paths(definition: pytest.Function) -> list[EntryPath]:
 
 
 def _abis(definition: pytest.Function, configuration: Configuration) -> Iterator[Abi]:
-    marks = list(definition.iter_markers("abis"))
-    wanted = [_find_abi(name) for mark in marks[:1] for name in mark.args] or list(ABIS.values())
+    wanted = _named_abis(definition)
     return (abi for abi in configuration.source.arch.abis if abi in wanted)
+
+
+def _named_abis(definition: pytest.Function) -> list[Abi]:
+    marks = list(definition.iter_markers("abis"))
+    return [_find_abi(name) for mark in marks[:1] for name in mark.args] or list(ABIS.values())
 
 
 def _find_abi(name: str) -> Abi:
