@@ -260,6 +260,21 @@ def test_an_exceptions_frame_holds_every_register(guest, abi):
         assert ran.frame["flags"] & ~0x10000 == 0x202, name
 
 
+def test_an_error_code_is_not_that_of_an_earlier_exception(guest, abi):
+    """Source: arch/x86/kernel/traps.c do_trap_no_signal, math_error, send_sigtrap (6.1)."""
+    none = {name: Piece(bytes.fromhex(code), more) for name, (code, more, _) in TRAPS.items()}
+    none["div"] = Piece(bytes.fromhex(DIVISIONS["div"][0]), {name_of(abi, "bx"): 0})
+    none |= {"x87": Piece(DIVIDE_BY_ZERO_IN_X87), "trap flag": Piece(SET_TRAP_FLAG)}
+    fault = Piece(WRITE, {name_of(abi, "bx"): HOLE})
+    pieces = {}
+    for name, one in none.items():
+        pieces |= {f"a page fault before {name}": fault, name: one}
+    errors = {
+        name: said[NAMES.index("error")] for name, said in stop_at(guest, abi, pieces).items()
+    }
+    assert errors == {name: 0 if name in none else USER | WRITING for name in pieces}
+
+
 def test_an_address_stays_in_the_frame_of_page_faults_only(guest, abi):
     register = name_of(abi, "bx")
     ran = run_pieces(guest, abi, {"fault": Piece(READ, {register: HOLE + 0x123})})

@@ -146,10 +146,12 @@ def test_a_child_has_its_parents_ports_and_its_own_from_then_on(guest, abi):
         assert may(child, IN_AL_DX)
         assert call(child, "ioperm", PORT, 1, 0) == 0
         assert not may(child, IN_AL_DX)
+        assert call(child, "ioperm", PORT + 1, 1, 1) == 0
         child.kill()
         assert puppet.resume() == Status.stopped(SIGCHLD)
         assert puppet.resume() == TRAP_STOP
-        assert may(puppet, IN_AL_DX)
+        seen = [may(puppet, IN_AL_DX, port) for port in (PORT, PORT + 1)]
+        assert seen == [True, False], "what the child gave up, and what it took"
 
 
 def test_a_child_has_what_iopl_gave_to_a_parent_without_ports_of_its_own(guest, abi):

@@ -335,6 +335,7 @@ def test_the_frame_says_what_kind_of_state_it_has(guest, entry):
     said = deliver(guest, entry)
     strict = 0 if entry.abi is I386 else HAS_SS_AND_IS_STRICT
     assert said.first.frame["uc_flags"] == strict | said.report["has_avx"]
+    assert said.first.frame["uc_link"] == 0, "where the stack held something else"
 
 
 @pytest.mark.entries(*PLAIN)
