@@ -235,7 +235,9 @@ def test_a_trap_flag_that_a_tracer_sets_is_the_programs(puppet):
 LDT_CODE, LDT_SELECTOR, NARROW_CODE = 0x55, 7, 0x23
 FLAGS = 0x302
 POPF, IRET = b"\x9d", b"\xcf"
-REX_OR_DEC, REPEAT, SEGMENT = b"\x48", b"\xf3", b"\x2e"
+REX_OR_DEC = b"\x48"
+PREFIXES = (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF2, 0xF3)
+"""Those of segments, of the operand's size (flags of 16 bits), of the address's, of repetition."""
 
 
 def shown_behind(puppet, code, **registers):
@@ -264,7 +266,8 @@ def test_a_trap_flag_is_the_programs_own_however_it_sets_it(puppet):
     narrow = {"cs": NARROW_CODE} if wide else {}
     seen = {
         "a decrement before": shown_behind(puppet, REX_OR_DEC + POPF, **narrow),
-        "prefixes": shown_behind(puppet, REPEAT + SEGMENT + POPF),
+        **{f"prefix {one:#x}": shown_behind(puppet, bytes([one]) + POPF) for one in PREFIXES},
+        "prefixes": shown_behind(puppet, bytes(PREFIXES) + POPF),
         "in a segment": shown_behind(puppet, POPF, ip=0, cs=LDT_SELECTOR),
     }
     assert seen == {**dict.fromkeys(seen, TRAP), "a decrement before": 0}

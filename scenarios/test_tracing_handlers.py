@@ -198,26 +198,51 @@ FLAT = struct.pack("<IIII", 0xFFFF_FFFF, 0, 0xFFFFF, 0x51)
 """A thread-local entry of the kernel's choice for all of memory."""
 
 
-@pytest.mark.abis("i386")
-def test_a_restorer_without_its_flag_is_a_stack_for_whoever_has_another_stack_segment(puppet):
-    """It is the alternate one, too: get_sigframe of newer kernels refuses any other (6.12)."""
+def ready_for_another_stack(puppet):
+    """Give it an alternate stack and a flat segment; return start and end of the one, and other."""
     entry, stage = puppet.own_entry, puppet.strings.stage
-    at, start, end = stage + FIELDS, stage + ALTERNATE, stage + ALTERNATE + ALTERNATE_BYTES
+    at, start = stage + FIELDS, stage + ALTERNATE
     puppet.write(at, FLAT + entry.table.words(start, 0, ALTERNATE_BYTES))
     assert puppet.call(entry, "set_thread_area", at) == 0
     assert puppet.call(entry, "sigaltstack", at + len(FLAT), 0) == 0
-    other = 8 * int.from_bytes(puppet.read(at, 4), "little") + 3
-    seen = {}
-    for kind, flags in frame_kinds(puppet.abi).items():
-        fields = {"handler": set_handler(puppet, SIGUSR1), "restorer": end}
-        wanted = flags & ~SA_RESTORER | SA_NODEFER
-        puppet.write(at, ACTION["i386"].encode(**fields, flags=wanted))
-        assert puppet.call(entry, "rt_sigaction", SIGUSR1, at, 0, 8) == 0
-        for ss in (other, puppet.home["ss"]):
-            puppet.send_to(NOP + INT3, ss=ss)
-            seen[kind, ss == other] = start < step_into(puppet, SIGUSR1).stack < end
-            puppet.go_home()
+    return start, start + ALTERNATE_BYTES, 8 * int.from_bytes(puppet.read(at, 4), "little") + 3
+
+
+def stack_of_handler(puppet, flags, restorer, **registers):
+    """Return the stack pointer at a handler whose restorer comes without its flag."""
+    at = puppet.strings.stage + FIELDS
+    fields = {"handler": set_handler(puppet, SIGUSR1), "restorer": restorer}
+    puppet.write(at, ACTION["i386"].encode(**fields, flags=flags & ~SA_RESTORER | SA_NODEFER))
+    assert puppet.call(puppet.own_entry, "rt_sigaction", SIGUSR1, at, 0, 8) == 0
+    puppet.send_to(NOP + INT3, **registers)
+    stack = step_into(puppet, SIGUSR1).stack
+    puppet.go_home()
+    return stack
+
+
+@pytest.mark.abis("i386")
+def test_a_restorer_without_its_flag_is_a_stack_for_whoever_has_another_stack_segment(puppet):
+    """It is the alternate one, too: get_sigframe of newer kernels refuses any other (6.12)."""
+    start, end, other = ready_for_another_stack(puppet)
+    seen = {
+        (kind, ss == other): start < stack_of_handler(puppet, flags, end, ss=ss) < end
+        for kind, flags in frame_kinds(puppet.abi).items()
+        for ss in (other, puppet.home["ss"])
+    }
     assert seen == {(kind, is_other): is_other for kind, is_other in seen}
+
+
+@pytest.mark.abis("i386")
+@pytest.mark.needs(arch="i386")
+def test_a_restorer_is_no_stack_for_whoever_is_on_the_alternate_one(puppet):
+    """Source: arch/x86/kernel/signal.c get_sigframe (6.1); ia32_signal.c asks for nothing (6.1)."""
+    start, end, other = ready_for_another_stack(puppet)
+    middle = start + ALTERNATE_BYTES // 2
+    seen = {
+        kind: start < stack_of_handler(puppet, flags, end, ss=other, sp=middle) < middle
+        for kind, flags in frame_kinds(puppet.abi).items()
+    }
+    assert seen == dict.fromkeys(seen, True), "below where it was"
 
 
 ERESTARTNOINTR = 513

@@ -7,7 +7,7 @@ regset_tls_set (6.1).
 """
 
 import struct
-from errno import EFAULT, EINVAL, ENXIO, EOPNOTSUPP, EPERM
+from errno import EFAULT, EINVAL, EIO, ENXIO, EOPNOTSUPP, EPERM
 
 import pytest
 
@@ -16,7 +16,7 @@ from harness.agent.ptrace import TRAP_STOP, Request
 from harness.agent.puppet import INT3, start_puppet
 from harness.arch import ARCH_I386, I386
 from harness.entry import INT80
-from harness.landscape import ARENA
+from harness.landscape import ARENA, HOLE
 
 NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
 NT_386_TLS, NT_386_IOPERM, NT_X86_XSTATE = 0x200, 0x201, 0x202
@@ -112,6 +112,22 @@ def test_x87_state_is_set_in_its_older_form(narrow):
         assert seen[:8].hex() == expected[:8].hex(), f"control, status, tags, code: {way.__name__}"
         assert (seen[8:12], seen[16:20]) == (expected[8:12], expected[16:20]), way.__name__
         assert seen[32:160].hex() == expected[32:160].hex(), f"registers: {way.__name__}"
+
+
+def test_sse_state_has_requests_of_its_own(guest, narrow):
+    """A 32-bit kernel says EIO whatever is wrong: ptrace.c PTRACE_GETFPXREGS, PTRACE_SETFPXREGS."""
+    image = fxsave(TOP_IS_3, FULL, STACK)[:160] + bytes(range(1, 129)) + bytes(224)
+    assert narrow.ptrace(Request.SETFPXREGS, 0, image).errno is None
+    said = narrow.ptrace(Request.GETFPXREGS, 0, Buffer(520))
+    assert said.errno is None
+    seen = said.memory[0]
+    assert (seen[:5].hex(), seen[24:28].hex()) == (image[:5].hex(), image[24:28].hex())
+    assert seen[32:288].hex() == image[32:288].hex(), "registers of x87 and of SSE"
+    assert seen[512:] == b"\xa5" * 8
+    requests = (Request.GETFPXREGS, Request.SETFPXREGS)
+    refused = {one.name: narrow.ptrace(one, 0, HOLE).errno for one in requests}
+    wrong = EIO if guest.identity.arch is ARCH_I386 else EFAULT
+    assert refused == dict.fromkeys(refused, wrong)
 
 
 TLS = struct.Struct("<IIII")
