@@ -18,6 +18,7 @@ from harness.agent.structures import (
     FLOCK,
     NARROW_FLOCK,
     NARROW_STAT,
+    OLDEST_STAT,
     STAT,
     STATFS,
     SYSINFO,
@@ -133,12 +134,14 @@ def test_a_file_grows_past_2_gib_for_those_who_say_that_they_can(guest, entry):
 def test_an_owner_of_16_bits_and_minus_one_is_no_change(guest, entry):
     fd = make_file(guest, entry, 0)
     steps = {(5, 0xFFFF): (5, GID), (0xFFFF, 6): (5, 6), (0xFFFF, 0xFFFF): (5, 6)}
-    for owners, expected in steps.items():
-        assert guest.call(entry, "chown", PATH, *owners).value == 0
-        layout = STAT["i386"]
-        said = guest.call(entry, "fstat64", fd, Buffer(layout.size_bytes)).memory[0]
-        seen = layout.decode(said)
-        assert (seen["uid"], seen["gid"]) == expected, owners
+    layout = STAT["i386"]
+    for call, where in (("chown", PATH), ("lchown", PATH), ("fchown", fd)):
+        assert guest.call(entry, "fchown32", fd, UID, GID).value == 0
+        for owners, expected in steps.items():
+            assert guest.call(entry, call, where, *owners).value == 0
+            said = guest.call(entry, "fstat64", fd, Buffer(layout.size_bytes)).memory[0]
+            seen = layout.decode(said)
+            assert (seen["uid"], seen["gid"]) == expected, (call, owners)
 
 
 def test_every_call_finds_the_same_number_of_a_file(guest, entry):
@@ -173,6 +176,43 @@ def test_the_number_of_a_device_is_told_whole(guest, entry):
     assert hex(layout.decode(said.memory[0])["rdev"]) == hex(DEVICE)
 
 
+OLDEST_NAMES = ("oldstat", "oldlstat")
+LINK_PATH, LINK = b"/to what is described\0", 0o120777
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_the_oldest_calls_have_16_bits_for_most_of_it(guest, entry):
+    fd, layout = make_file(guest, entry, NARROW_MOST), OLDEST_STAT
+    number = NARROW_STAT.decode(guest.call(entry, "fstat", fd, Buffer(64)).memory[0])["ino"]
+    dropped = ("atime_ns", "mtime_ns", "block_bytes", "blocks")
+    truth = {name: value for name, value in SAYS.items() if name not in dropped}
+    truth |= {"size": NARROW_MOST, "uid": 65534, "gid": 65534, "ino": number}
+    calls = [(call, layout) for call in (("oldfstat", fd), *((n, PATH) for n in OLDEST_NAMES))]
+    assert untrue(guest, entry, calls, truth) == []
+    assert guest.call(entry, "ftruncate64", fd, NARROW_MOST + 1, 0).value == 0
+    said = guest.series(entry, [(*call, Buffer(layout.size_bytes)) for call, _ in calls])
+    expected = EOVERFLOW if guest.identity.arch is ARCH_I386 else None
+    assert [one.errno for one in said] == [expected] * 3, "past 2 GiB"
+
+
+@pytest.mark.entries("int80", "int80_64")
+def test_the_oldest_calls_tell_links_and_devices(guest, entry):
+    """A device's number is its major above its minor: include/linux/kdev_t.h old_encode_dev."""
+    make_file(guest, entry, 0)
+    guest.series(entry, [("unlink", DEVICE_PATH), ("unlink", LINK_PATH)])
+    made = [
+        ("mknod", DEVICE_PATH, CHARACTER_DEVICE | 0o600, DEVICE),
+        ("symlink", PATH, LINK_PATH),
+    ]
+    assert [one.value for one in guest.series(entry, made)] == [0, 0]
+    ways = [(name, path) for path in (LINK_PATH, DEVICE_PATH) for name in OLDEST_NAMES]
+    said = guest.series(entry, [(*way, Buffer(OLDEST_STAT.size_bytes)) for way in ways])
+    seen = [OLDEST_STAT.decode(one.memory[0]) for one in said]
+    device = (CHARACTER_DEVICE | 0o600, (0x561 << 8 | 0x234AB) & 0xFFFF)
+    expected = [(SAYS["mode"], 0), (LINK, 0), device, device]
+    assert [(one["mode"], one["rdev"]) for one in seen] == expected
+
+
 def test_a_file_system_is_described(guest, entry):
     layout = STATFS[entry.table.name]
     wide = entry.table is I386
@@ -197,8 +237,8 @@ def test_statfs64_wants_the_size_of_its_structure(guest, entry):
     assert [one.errno for one in guest.series(entry, calls)] == [EINVAL, None, EINVAL, EINVAL]
 
 
-GET_LOCK, SET_OPEN_FILE, GET_OPEN_FILE = 5, 37, 36
-WRITE_LOCK = 1
+GET_LOCK, GET_OPEN_FILE, SET_OPEN_FILE, WAIT_OPEN_FILE = 5, 36, 37, 38
+WRITE_LOCK, NO_LOCK = 1, 2
 SCRATCH = ARENA.start + 0x8000
 
 
@@ -229,6 +269,28 @@ def test_a_lock_is_told_as_it_was_taken(guest, entry, start, length):
     errno, seen = find_lock(guest, entry, fd, (name, GET_OPEN_FILE, FLOCK[entry.table.name]))
     assert errno is None
     assert seen == {"type": WRITE_LOCK, "whence": 0, "start": start, "length": length, "pid": -1}
+
+
+@pytest.mark.needs(since="6.6")
+def test_any_lock_of_an_open_file_is_found_by_asking_for_none(guest, entry):
+    """Source: fs/locks.c fcntl_getlk, fcntl_getlk64 (6.12)."""
+    name, fd = locked(guest, entry, 7, 1)
+    layout = FLOCK[entry.table.name]
+    guest.write(entry.abi, SCRATCH, layout.encode(type=NO_LOCK))
+    assert guest.call(entry, name, fd, GET_OPEN_FILE, SCRATCH).errno is None
+    seen = layout.decode(guest.read(entry.abi, SCRATCH, layout.size_bytes))
+    assert (seen["type"], seen["start"], seen["length"]) == (NO_LOCK, 0, 0)
+
+
+def test_a_lock_of_an_open_file_is_no_process(guest, entry):
+    """Source: fs/locks.c fcntl_setlk, fcntl_setlk64 (6.1)."""
+    name, fd = locked(guest, entry, 7, 1)
+    lock = FLOCK[entry.table.name].encode(type=WRITE_LOCK, start=9, length=1, pid=1)
+    requests = {"get": GET_OPEN_FILE, "set": SET_OPEN_FILE, "wait": WAIT_OPEN_FILE}
+    seen = {
+        says: guest.call(entry, name, fd, number, lock).errno for says, number in requests.items()
+    }
+    assert seen == dict.fromkeys(requests, EINVAL), "errors for a lock with a process's number"
 
 
 @pytest.mark.entries("int80", "int80_64")

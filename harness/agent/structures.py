@@ -67,6 +67,9 @@ NARROW_STAT = _layout(
 )
 """What fstat of the i386 table fills in."""
 
+OLDEST_STAT = _layout("HHHHHHH2x IIII", "dev ino mode nlink uid gid rdev size atime mtime ctime")
+"""What oldfstat of the i386 table fills in."""
+
 FLOCK = {
     "x86_64": _layout("hh4x qq i4x", "type whence start length pid"),
     "i386": _layout("hh qq i", "type whence start length pid"),
