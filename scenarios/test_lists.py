@@ -6,7 +6,7 @@ fs/read_write.c do_sendfile; kernel/sys.c newuname, olduname (6.1).
 """
 
 import struct
-from errno import EBADF, EEXIST, EINVAL, ENOENT
+from errno import EBADF, EEXIST, EFAULT, EINVAL, ENOENT
 from os import O_RDWR
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import At, Buffer
 from harness.arch import I386
-from harness.landscape import ARENA
+from harness.landscape import ARENA, HOLE
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -66,6 +66,7 @@ def test_a_folders_entries_are_told_with_number_and_type(guest, entry, folder, n
 @pytest.mark.entries("int80", "int80_64")
 def test_the_oldest_call_tells_one_entry_at_a_time(guest, entry, folder):
     seen = set()
+    assert guest.call(entry, "readdir", folder, HOLE, 1).errno == EFAULT
     for _ in range(len(NAMES) + 2):
         said = guest.call(entry, "readdir", folder, Buffer(300), 1)
         assert said.value == 1

@@ -138,17 +138,17 @@ def test_messages_are_taken_by_kind(guest, entry, make):
 @pytest.mark.entries("int80")
 def test_ipc_sends_and_takes_messages(guest, entry, make):
     """Its older msgrcv takes a block of two words: the message's place and its kind."""
-    number = make("msgget")
+    number, kind = make("msgget"), AT_ONCE | 4
     for text in (b"older", b"newer"):
-        guest.write(entry.abi, SCRATCH, message(entry, 4, text))
+        guest.write(entry.abi, SCRATCH, message(entry, kind, text))
         assert guest.call(entry, "ipc", MSGSND, number, 5, AT_ONCE, SCRATCH).value == 0
-    block = entry.table.words(SCRATCH + 0x100, 4)
+    block = entry.table.words(SCRATCH + 0x100, kind)
     assert guest.call(entry, "ipc", MSGRCV, number, 8, AT_ONCE, block).value == 5
-    assert guest.read(entry.abi, SCRATCH + 0x100, 9) == message(entry, 4, b"older")
+    assert guest.read(entry.abi, SCRATCH + 0x100, 9) == message(entry, kind, b"older")
     newer = 1 << 16 | MSGRCV
-    said = guest.call(entry, "ipc", newer, number, 8, AT_ONCE, SCRATCH + 0x100, 4)
+    said = guest.call(entry, "ipc", newer, number, 8, AT_ONCE, SCRATCH + 0x100, kind)
     assert said.value == 5
-    assert guest.read(entry.abi, SCRATCH + 0x100, 9) == message(entry, 4, b"newer")
+    assert guest.read(entry.abi, SCRATCH + 0x100, 9) == message(entry, kind, b"newer")
 
 
 @pytest.mark.guest_only("it gives a queue to users that only a guest is sure to have")
@@ -172,6 +172,22 @@ def test_the_older_form_of_a_queue_has_16_bits_for_each_number(guest, entry, mak
     assert (key, uid, gid, owner, group, mode) == (KEY, 0, 0, 0, 0, MODE)
     assert struct.unpack_from("<HHHHH", memory, 44) == (3, 1, QUEUE_BYTES, pid, 0)
     assert memory[56:] == b"\xa5" * 8
+
+
+@pytest.mark.entries("int80")
+@pytest.mark.needs(arch="i386")
+@pytest.mark.room("it is root")
+def test_the_older_form_of_a_queue_has_its_size_twice(guest, entry, make):
+    """Its wider field counts where the other is 0: ipc/msg.c copy_msqid_from_user (6.1)."""
+    number, size = make("msgget"), 70_000
+    new = struct.pack("<iHHHHHH", 0, 0, 0, 0, 0, MODE, 0).ljust(40, b"\0")
+    new += entry.table.words(size).ljust(16, b"\0")
+    assert guest.call(entry, "ipc", MSGCTL, number, SET, 0, new).value == 0
+    (memory,) = guest.call(entry, "ipc", MSGCTL, number, STAT, 0, Buffer(56)).memory
+    assert struct.unpack_from("<I", memory, 40) + struct.unpack_from("<H", memory, 48) == (
+        size,
+        0xFFFF,
+    )
 
 
 def test_shared_memory_is_described(guest, entry, make):
@@ -205,6 +221,7 @@ def test_ipc_maps_shared_memory_and_says_where(guest, entry, make):
     assert guest.read(entry.abi, MAPPED + 0x1000, 6) == b"shared"
     assert guest.call(entry, "ipc", SHMDT, 0, 0, 0, MAPPED).value == 0
     assert guest.call(entry, "ipc", SHMDT, 0, 0, 0, MAPPED).errno == EINVAL
+    assert guest.call(entry, "ipc", 1 << 16 | SHMAT, number, 0, block, MAPPED).errno == EINVAL
     assert told(guest, entry, MEMORY, ("shmctl", number, STAT))["attachments"] == 1
 
 
@@ -264,6 +281,15 @@ def test_the_limits_of_all_shared_memory_are_told(guest, entry, make):
     words = [int.from_bytes(said.memory[0][at * w :][:w], "little") for at in range(5)]
     assert words == expected
     assert said.memory[0][size:] == b"\xa5" * 8
+
+
+@pytest.mark.entries("int80")
+def test_the_older_form_of_those_limits_has_31_bits_for_the_size(guest, entry, make):
+    make("shmget", 5000)
+    (memory,) = guest.call(entry, "ipc", SHMCTL, 0, LIMITS, 0, Buffer(28)).memory
+    most = int(guest.read_file("/proc/sys/kernel/shmmax"))
+    assert struct.unpack_from("<ii", memory) == (min(most, 0x7FFF_FFFF), 1)
+    assert memory[20:] == b"\xa5" * 8
 
 
 def test_what_there_is_of_each_kind_is_told(guest, entry, make):
