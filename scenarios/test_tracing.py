@@ -14,7 +14,15 @@ import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.filters import AUDIT_ARCH
-from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status, plain_name
+from harness.agent.ptrace import (
+    CALL_STOP,
+    DEBUG_REGISTERS,
+    TRAP_STOP,
+    Option,
+    Request,
+    Status,
+    plain_name,
+)
 from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
 from harness.agent.signals import SA_RESTORER, SA_SIGINFO
 from harness.agent.structures import ACTION
@@ -28,6 +36,7 @@ SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")
 PAGE = 4096
 WHERE = 0x2E00_0000
 DIRECTORY = b"/made\0"
+RESUME, SI_KERNEL, TRAP_HWBKPT = 0x10000, 0x80, 4
 
 
 pytestmark = pytest.mark.entries(*ENTRY_POINTS)
@@ -171,6 +180,26 @@ def test_a_process_sent_elsewhere_from_a_calls_exit_has_there_what_its_tracer_se
     assert puppet.resume() == TRAP_STOP
     seen = puppet.registers()
     assert {name: seen[name] for name in chosen} == chosen | {"ip": puppet.strings.stage + 1}
+
+
+@pytest.mark.entries("kernel_vsyscall", *ENTRY_POINTS)
+def test_a_resume_flag_set_at_the_exit_lets_a_breakpoint_be_passed(puppet, entry):
+    """No fast way back takes it along: arch/x86/entry/common.c do_fast_syscall_32 (6.12)."""
+    debug, seen = DEBUG_REGISTERS[puppet.view], {}
+    for flag, says in ((0, "without"), (RESUME, "with")):
+        puppet.prepare(entry, "getpid")
+        assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP] * 2
+        found = puppet.registers()
+        for number, value in ((0, found["ip"]), (7, 1)):
+            at = debug + number * puppet.view.word_bytes
+            assert puppet.ptrace(Request.POKEUSER, at, value).errno is None
+        puppet.set_registers(flags=found["flags"] | flag)
+        assert puppet.resume() == TRAP_STOP
+        seen[says] = puppet.siginfo()[2], puppet.registers()["ip"] == found["ip"]
+        if flag == 0:
+            assert puppet.ptrace(Request.POKEUSER, debug + 7 * puppet.view.word_bytes, 0).value == 0
+            assert puppet.resume() == TRAP_STOP
+    assert seen == {"without": (TRAP_HWBKPT, True), "with": (SI_KERNEL, False)}
 
 
 def test_a_call_skipped_at_its_entry_returns_what_ax_was_left_as(puppet, entry):

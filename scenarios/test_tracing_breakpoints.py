@@ -196,9 +196,11 @@ def test_a_new_program_has_none_of_the_old_ones_breakpoints(guest):
     with start_puppet(guest, abi, options=Option.TRACEEXEC | Option.TRACESYSGOOD) as puppet:
         assert poke(puppet, 0, puppet.strings.stage) is None
         assert poke(puppet, CONTROL, enable(0)) is None
+        nothing = {0: 0, STATUS: peek(puppet, STATUS), CONTROL: 0}
+        assert poke(puppet, STATUS, nothing[STATUS] ^ 1) is None
         puppet.prepare_exec()
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_EXEC)
-        assert {number: peek(puppet, number) for number in (0, CONTROL)} == {0: 0, CONTROL: 0}
+        assert {number: peek(puppet, number) for number in nothing} == nothing
 
 
 def test_the_status_is_what_the_tracer_has_set(puppet):

@@ -60,16 +60,18 @@ STACK = (NORMAL, ZERO, INFINITE, DENORMAL, NORMAL, NORMAL, ZERO, NORMAL)
 TOP_IS_3, FULL, TAGS = 3 << 11, 0b0111_1110, 0b11_10_10_01_00_00_01_11
 """The stack begins with the processor's fourth register; its first and its last are empty. By two
 bits each: valid, zero, special, empty. Source: Intel SDM volume 1, 8.1.7."""
-FSAVE_BYTES = 108
+FSAVE_BYTES, CODE, DATA = 108, 0x71, 0x79
 
 
 def fxsave(status, full, registers):
-    head = struct.pack("<HHBxHIIIIII", 0x27F, status, full, 0x7A5, 0x1234, 0, 0x5678, 0, 0x1F80, 0)
+    code, operand = (0x1234, CODE), (0x5678, DATA)
+    head = struct.pack("<HHBxH6I", 0x27F, status, full, 0x7A5, *code, *operand, 0x1F80, 0)
     return (head + b"".join(one.ljust(16, b"\0") for one in registers)).ljust(512, b"\0")
 
 
 def fsave(status, tags, registers):
-    head = struct.pack("<7I", 0x27F, status, tags, 0x1234, 0x7A5 << 16, 0x5678, 0)
+    code, operand = (0x1234, 0x7A5 << 16 | CODE), (0x5678, DATA)
+    head = struct.pack("<7I", 0x27F, status, tags, *code, *operand)
     return head + b"".join(registers)
 
 
@@ -87,12 +89,13 @@ def test_x87_state_is_shown_in_its_older_form(guest, narrow):
     assert (said.errno, said.size_bytes) == (None, FSAVE_BYTES)
     by_request = narrow.ptrace(Request.GETFPREGS, 0, Buffer(FSAVE_BYTES)).memory[0]
     for seen in (said.content, by_request):
-        control, status, tags, ip, code, operand = struct.unpack_from("<6I", seen)
+        control, status, tags, ip, code, operand, data = struct.unpack_from("<7I", seen)
         assert (hex(control), hex(status)) == ("0xffff027f", hex(0xFFFF_0000 | TOP_IS_3))
         assert bin(tags & 0xFFFF) == bin(TAGS)
         assert (hex(ip), hex(operand)) == ("0x1234", "0x5678")
-        # a 64-bit kernel has the code segment there and no opcode
-        assert hex(code) == hex(0x7A5 << 16 if on_i386 else narrow.home["cs"])
+        # a 64-bit kernel has the program's segments there and no opcode
+        assert hex(code) == hex(0x7A5 << 16 | CODE if on_i386 else narrow.home["cs"])
+        assert hex(data) == hex(DATA if on_i386 else 0xFFFF_0000 | narrow.home["ds"])
         assert seen[28:FSAVE_BYTES].hex() == b"".join(STACK).hex()
 
 
