@@ -144,6 +144,10 @@ def test_an_entry_of_an_ldt_is_emptied(guest, entry):
         assert modify(guest, entry, function, descriptor.asked(0), 16) == 0
         seen[name] = guest.call(entry, "modify_ldt", READ, Buffer(8), 8).memory[0]
     assert seen == {"new": bytes(8), "old": bytes(8)}
+    for nearly in (Descriptor(base=0, limit=1), Descriptor(base=1, limit=0)):
+        assert modify(guest, entry, WRITE_OLD, nearly.asked(0), 16) == 0
+        said = guest.call(entry, "modify_ldt", READ, Buffer(8), 8)
+        assert said.memory[0] == nearly.made, "not quite what empties it in the old way"
 
 
 @pytest.mark.entries("int80", "syscall", "int80_64")

@@ -172,9 +172,12 @@ def test_what_remains_of_the_time_is_told(guest, entry, pipe, name):
     seconds, rest = struct.unpack("<II" if size == 8 else "<QQ", seen[:size])
     assert (996 < seconds <= 1000, rest < parts) == (True, True), (seconds, rest)
     assert seen[size:] == b"\xa5" * 8
+    nothing = (name, 0, 0, given, 0, 0) if name == "ppoll" else (name, 0, 0, 0, 0, given, 0)
+    guest.write(entry.abi, given, entry.table.words(0, 1000))
+    assert guest.call(entry, *nothing).value == 0
+    assert guest.read(entry.abi, given, size) == bytes(size), "nothing is left of it in the end"
     assert guest.call(entry, "personality", STICKY_TIMEOUTS).value == 0
     guest.write(entry.abi, given, entry.table.words(0, 1000))
-    nothing = (name, 0, 0, given, 0, 0) if name == "ppoll" else (name, 0, 0, 0, 0, given, 0)
     assert guest.call(entry, *nothing).value == 0
     sticky = guest.read(entry.abi, given, size)
     assert sticky == entry.table.words(0, 1000), "it is to stay with this personality"
