@@ -23,6 +23,7 @@ from errno import (
     ENOTTY,
     EOPNOTSUPP,
     EOVERFLOW,
+    EPERM,
     ERANGE,
     ESPIPE,
     ESRCH,
@@ -465,6 +466,19 @@ def test_processes(guest, entry):
         (-EINVAL, "sched_getscheduler", -1),
         (-EINVAL, "sched_getaffinity", 0, 3, ROOM),
     ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+@pytest.mark.entries("int80", "int80_64")
+@pytest.mark.room("it is root")
+def test_nice_adds_and_says_nothing_of_the_sum(guest, entry):
+    """Source: kernel/sched/core.c nice, can_nice (6.1); getpriority tells 20 less the sum."""
+    rows = []
+    for answer, by, seen in ((0, -100, 40), (0, 39, 1), (0, -5, 6), (0, 0, 6)):
+        rows += [(answer, "nice", by), (seen, "getpriority", 0, 0)]
+    rows += [(0, "setuid", 1000)]
+    for answer, by, seen in ((-EPERM, -1, 6), (0, 2, 4), (0, 0, 4)):
+        rows += [(answer, "nice", by), (seen, "getpriority", 0, 0)]
     assert find_wrong(guest, entry, rows) == []
 
 

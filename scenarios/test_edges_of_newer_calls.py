@@ -293,9 +293,14 @@ def test_memory_is_moved_to_where_it_is_asked_for(guest, entry, pages):
         (there, "mremap", there, PAGE, 2 * PAGE, 0, 0),
         (-EINVAL, "mremap", there, PAGE, PAGE, FIXED, pages),
         (-EINVAL, "mremap", there, 2 * PAGE, 2 * PAGE, MAY_MOVE | FIXED, there + PAGE),
+        (-EINVAL, "mremap", there, 2 * PAGE, 2 * PAGE, MAY_MOVE | FIXED, there - PAGE),
+        (-EFAULT, "mremap", there, 20 * PAGE, 21 * PAGE, MAY_MOVE, 0),
         (-EINVAL, "mremap", there, PAGE, PAGE, MAY_MOVE | FIXED, pages + 1),
         (-EINVAL, "mremap", there, 0, PAGE, MAY_MOVE, 0),
     ]
+    if entry.table is entry.abi:
+        no_programs = entry.abi.mask & -PAGE
+        rows += [(-EINVAL, "mremap", there, PAGE, PAGE, MAY_MOVE | FIXED, no_programs)]
     assert find_wrong(guest, entry, rows) == []
     assert guest.read(entry.abi, there, len(kept)) == kept
 

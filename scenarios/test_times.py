@@ -192,6 +192,24 @@ def test_times_of_a_file_that_make_no_sense_are_einval(guest, entry):
     assert stamps(guest, entry) == (1, 2, 3, 4)
 
 
+@pytest.mark.usefixtures("file")
+def test_where_no_time_is_to_be_set_no_file_is_looked_for(guest, entry):
+    """Source: fs/utimes.c utimensat, utimensat_time32 (6.1)."""
+    omitted, missing = entry.table.words(0, OMIT, 0, OMIT), b"/there is no such file\0"
+    for path in (FILE, missing):
+        assert guest.call(entry, "utimensat", AT_HERE, path, omitted, 0).errno is None, path
+    assert stamps(guest, entry) == (1, 2, 3, 4)
+
+
+@pytest.mark.entries("int80", "int80_64")
+@pytest.mark.guest_only("it sets the machine's clock")
+def test_the_oldest_call_sets_the_clock_to_a_second(guest, entry):
+    """Source: kernel/time/time.c stime32 (6.1)."""
+    second = 1_500_000_000
+    assert guest.call(entry, "stime", second.to_bytes(4, "little")).value == 0
+    assert second <= guest.call(entry, "time", 0).value < second + 600
+
+
 TICK, SET_TICK, SET_FREQUENCY = 10_000, 0x4000, 0x2
 TIMEX = {
     "x86_64": "<I4x qqqq i4x qqq qq qq q i4x qqqq q i 44x",
