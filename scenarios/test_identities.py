@@ -6,12 +6,14 @@ kernel/groups.c; kernel/capability.c (6.1).
 """
 
 import struct
-from errno import EINVAL, EPERM, ESRCH
+from errno import EACCES, EINVAL, EPERM, ESRCH
 
 import pytest
 
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
+from harness.agent.ptrace import TRAP_STOP, Option, Request
+from harness.agent.puppet import start_puppet
 from harness.arch import I386
 from harness.landscape import ARENA
 
@@ -174,3 +176,77 @@ def test_capabilities_that_cannot_be_told_or_had(guest, entry):
         (-EPERM, "capset", whose[OWN], struct.pack("<6I", 3, 1, 0, 0, 0, 0)),
     ]
     assert find_wrong(guest, entry, cases) == []
+
+
+STACK_LIMIT, SOMEBODY, OTHER = 3, 1001, 1002
+
+
+@pytest.mark.room("it is root")
+@pytest.mark.parametrize("place", [None, *range(6)])
+def test_limits_are_told_to_who_has_all_the_ids_of_a_process(guest, entry, place):
+    """Source: kernel/sys.c check_prlimit_permission (6.1)."""
+    ids = [OTHER if one == place else SOMEBODY for one in range(6)]
+    suffix = "32" if entry.table is I386 else ""
+    with start_puppet(guest, entry.abi) as puppet:
+        own = puppet.own_entry
+        own_suffix = "32" if own.table is I386 else ""
+        assert puppet.call(own, f"setresgid{own_suffix}", *ids[3:]) == 0
+        assert puppet.call(own, f"setresuid{own_suffix}", *ids[:3]) == 0
+        rows = [
+            (0, "prlimit64", puppet.pid, STACK_LIMIT, 0, Buffer(16)),
+            (0, f"setresgid{suffix}", *[SOMEBODY] * 3),
+            (0, f"setresuid{suffix}", *[SOMEBODY] * 3),
+            (0 if place is None else -EPERM, "prlimit64", puppet.pid, STACK_LIMIT, 0, Buffer(16)),
+        ]
+        assert find_wrong(guest, entry, rows) == []
+
+
+@pytest.mark.room("it is root")
+def test_groups_are_told_in_their_order_of_size(guest, entry, suffix):
+    """Since a search wants them so. Source: kernel/groups.c groups_sort (6.1)."""
+    size = id_bytes(entry, suffix)
+    given, sorted_ = (
+        b"".join(one.to_bytes(size, "little") for one in three) for three in ((7, 5, 6), (5, 6, 7))
+    )
+    assert guest.call(entry, f"setgroups{suffix}", 3, given).value == 0
+    assert guest.call(entry, f"getgroups{suffix}", 3, Buffer(3 * size)).memory == (sorted_,)
+
+
+def test_a_child_is_put_into_a_group_of_its_session_until_it_executes(guest, entry):
+    """Source: kernel/sys.c setpgid, PF_FORKNOEXEC (6.1)."""
+    options = Option.TRACEFORK | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as puppet:
+        own = puppet.own_entry
+        child = puppet.fork()
+        try:
+            assert puppet.resume() == TRAP_STOP
+            seen = [puppet.call(own, "setpgid", child.pid, 0)]
+            assert child.resume() == TRAP_STOP
+            child.prepare_exec()
+            child.ptrace(Request.SETOPTIONS, 0, Option.TRACEEXEC | Option.EXITKILL)
+            assert child.resume().is_stop
+            seen.append(puppet.call(own, "setpgid", child.pid, puppet.pid))
+        finally:
+            child.kill()
+    assert seen == [0, -EACCES]
+
+
+def test_no_process_is_put_into_a_group_of_another_session(guest, entry):
+    options = Option.TRACEFORK | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as puppet:
+        children = []
+        try:
+            for _ in range(2):
+                children.append(puppet.fork())
+                assert puppet.resume() == TRAP_STOP
+                assert children[-1].resume() == TRAP_STOP
+            first, second = children
+            seen = [
+                first.call(first.own_entry, "setsid") == first.pid,
+                second.call(second.own_entry, "setpgid", 0, first.pid),
+                second.call(second.own_entry, "setpgid", 0, 0),
+            ]
+        finally:
+            for child in children:
+                child.kill()
+    assert seen == [True, -EPERM, 0]

@@ -192,6 +192,7 @@ def test_an_alternate_stack_is_told_as_it_was_set(guest, entry, flags):
     steps = (
         {"start": ARENA.start, "flags": flags, "size": LEAST_STACK_BYTES},
         {"start": ARENA.start + 5, "flags": flags, "size": ARENA.size_bytes},
+        {"start": ARENA.start + 5, "flags": flags ^ SS_AUTODISARM, "size": ARENA.size_bytes},
     )
     for given in steps:
         assert guest.call(entry, "sigaltstack", layout.encode(**given), 0).value == 0

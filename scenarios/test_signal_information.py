@@ -7,7 +7,7 @@ include/uapi/asm-generic/siginfo.h (6.1).
 """
 
 import struct
-from errno import EAGAIN, EBADF, EINVAL, EPERM, ESRCH
+from errno import E2BIG, EAGAIN, EBADF, EINVAL, EPERM, ESRCH
 
 import pytest
 
@@ -141,6 +141,22 @@ def test_what_one_queues_to_oneself_comes_back_whatever_its_kind(guest, entry, o
     assert seen == expected
 
 
+UNKNOWN = -100
+
+
+def test_an_unknown_kind_of_signal_brings_zeros_beyond_what_is_known(guest, entry, own):
+    """Not of 32-bit programs of a 64-bit kernel. Source: kernel/signal.c (6.1)."""
+    strict = entry.table is guest.identity.arch.abi
+    seen, expected = {}, {}
+    for code, at in ((UNKNOWN, 48), (UNKNOWN, 127), (SI_QUEUE, 127), (UNKNOWN, 4)):
+        information = bytearray(struct.pack("<iii", 0, 0, code).ljust(SIGNAL_BYTES, b"\0"))
+        information[at] = 1
+        said = guest.call(entry, "rt_sigqueueinfo", own, FIRST, bytes(information))
+        seen[code, at] = said.value
+        expected[code, at] = -E2BIG if strict and code == UNKNOWN and at > 4 else 0
+    assert seen == expected
+
+
 HANGUP, IGNORE = 1, 1
 
 
@@ -183,6 +199,7 @@ def test_a_stop_and_a_continuation_do_not_wait_together(guest, entry, own):
 
 def test_a_signal_that_is_ignored_from_now_on_is_dropped(guest, entry, own):
     guest.series(entry, [("kill", own, signal) for signal in (SIGUSR1, FIRST, LAST)])
+    assert guest.call(entry, "tkill", own, FIRST).value == 0
     ignore = ACTION[entry.table.name].encode(handler=IGNORE)
     assert guest.call(entry, "rt_sigaction", FIRST, ignore, 0, 8).value == 0
     assert taken(guest, entry, SIGUSR1, FIRST, LAST) == [SIGUSR1, LAST]
@@ -246,6 +263,21 @@ def test_a_timer_that_runs_out_brings_its_number_and_value(guest, entry):
     assert seen == {**sent, "timer": number, "overrun": 0, "value": value}
 
 
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("signal", [SIGUSR1, SIGCHLD], ids=["fatal", "ignored"])
+def test_a_signal_is_awaited_whatever_it_does_otherwise(guest, entry, signal):
+    """It comes when the program waits already. Source: kernel/signal.c real_blocked (6.1)."""
+    event = EVENT[entry.table.name].encode(signal=signal)
+    made = guest.call(entry, "timer_create", MONOTONIC, event, Buffer(4)).memory[0]
+    soon, second = entry.table.words(0, 0, 0, 20_000_000), entry.table.words(1, 0)
+    rows = [
+        (0, "rt_sigaction", signal, ACTION[entry.table.name].encode(), 0, 8),
+        (0, "timer_settime", int.from_bytes(made, "little"), 0, soon, 0),
+        (signal, "rt_sigtimedwait", bits(signal), 0, second, 8),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
 TO_A_THREAD, NONE = 4, 1
 
 
@@ -282,6 +314,8 @@ F_GETOWN, F_SETOWN_EX, F_GETOWN_EX, NO_PROCESS = 9, 15, 16, 0x3FFF_FFFF
 def test_the_owner_of_a_descriptor_is_told_with_its_kind(guest, entry):
     """Source: fs/fcntl.c f_setown_ex, f_getown_ex (6.1)."""
     fd = guest.call(entry, "eventfd2", 0, 0).value
+    nobody = guest.call(entry, "fcntl", fd, F_GETOWN_EX, Buffer(8)).memory[0]
+    assert nobody == struct.pack("<ii", THREAD, 0)
     own = {kind: guest.call(entry, "getpid").value for kind in (THREAD, PROCESS)}
     own[GROUP] = guest.call(entry, "getpgrp").value
     for kind, number in own.items():

@@ -8,7 +8,7 @@ cp_stat64; fs/fcntl.c; fs/locks.c; fs/statfs.c; kernel/sys.c do_sysinfo, setrlim
 """
 
 import struct
-from errno import EFBIG, EINVAL, EOVERFLOW
+from errno import EFBIG, EINVAL, EOVERFLOW, EPERM
 from os import O_CREAT, O_RDWR
 
 import pytest
@@ -385,6 +385,10 @@ def test_there_are_16_limits_and_none_above_its_own_maximum(guest, entry):
     calls += [("setrlimit", RLIM_FILES, entry.table.words(*two)) for two in ((5, 5), (6, 5))]
     seen = [one.errno for one in guest.series(entry, calls)]
     assert seen == [None, EINVAL, EINVAL] * 2 + [None, EINVAL]
+    most = int(guest.read_file("/proc/sys/fs/nr_open"))
+    given = [entry.table.words(5, hard) for hard in (most, most + 1)]
+    seen = [one.errno for one in guest.series(entry, [("setrlimit", RLIM_FILES, g) for g in given])]
+    assert seen == [None, EPERM]
 
 
 def test_the_system_is_described(guest, entry):

@@ -278,6 +278,10 @@ def test_signals_that_wait_are_shown_from_any_place_on(guest, entry, puppet):
         assert said.value == len(values)
         expected = b"".join(queued(entry, SIGRTMIN, value) for value in values)
         assert said.memory[0].hex() == expected.ljust(room, b"\xa5").hex(), (first, count)
+    all_of_them = struct.pack("<QIi", 0, 1, 9)
+    for fitting, answer in ((2, 2), (0, -EFAULT)):
+        at = EDGE.end - fitting * SIGNAL_BYTES
+        assert puppet.ptrace(Request.PEEKSIGINFO, all_of_them, at).value == answer, fitting
 
 
 def test_places_of_waiting_signals_that_make_no_sense(puppet):
@@ -372,8 +376,9 @@ def test_an_exit_stops_the_process_with_its_status(guest, entry):
     with start_puppet(guest, entry.abi, entry, Option.TRACEEXIT) as puppet:
         puppet.prepare(puppet.own_entry, "exit", 0x2A)
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_EXIT)
-        assert puppet.event_message() == 0x2A00
+        said = puppet.ptrace(Request.GETEVENTMSG, 0, Buffer(16))
         assert puppet.resume() == Status.exited(0x2A)
+        assert said.memory[0] == entry.table.words(0x2A00).ljust(16, b"\xa5")
 
 
 def test_a_fork_stops_parent_and_child(guest, entry):
