@@ -10,6 +10,7 @@ from errno import (
     E2BIG,
     EAGAIN,
     EBADF,
+    EBUSY,
     ECHILD,
     EEXIST,
     EFAULT,
@@ -19,6 +20,8 @@ from errno import (
     ENAMETOOLONG,
     ENODATA,
     ENOENT,
+    ENOMEM,
+    ENOSYS,
     ENOTDIR,
     ENOTTY,
     EOPNOTSUPP,
@@ -46,7 +49,7 @@ import pytest
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 from harness.arch import ARCH_I386, I386
-from harness.landscape import ARENA, HOLE, READ_ONLY
+from harness.landscape import ARENA, EDGE, HOLE, NO_ACCESS, PAGE, READ_ONLY
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -60,6 +63,7 @@ NAME = b"/edges/" + b"n" * 255
 HERE, REMOVE_FOLDER = -100, 0x200
 NO_REPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
 MOST_MINUTES, NONE = 15 * 60, b"(none)"
+MAPPED = 0x2A00_0000
 
 
 def test_descriptors_and_limits(guest, entry):
@@ -390,6 +394,65 @@ def test_memory(guest, entry):
     assert find_wrong(guest, entry, rows) == []
 
 
+def test_memory_that_is_locked_missing_or_beside_itself(guest, entry):
+    """Source: mm/{mlock,msync,mprotect,mincore,mremap,mmap}.c (6.1)."""
+    mmap = "mmap2" if entry.table is I386 else "mmap"
+    guest.series(entry, [("mkdir", FOLDER, 0o700)])
+    fd = guest.call(entry, "open", FILE, O_CREAT | O_RDWR, 0o600).value
+    start, then, last = EDGE.start, EDGE.start + PAGE, entry.table.mask & -PAGE
+    validate, at_once = 0x3, 0x8_0000
+    rows = [
+        (-ENOMEM, "mlock", NO_ACCESS.start, 1),
+        (0, "mlock", start, 1),
+        (-EBUSY, "msync", start, 1, 2),
+        (0, "munlock", start, 1),
+        (0, "msync", start, 1, 2),
+        (-ENOMEM, "mprotect", start, 3 * PAGE, 3),
+        (-ENOMEM, "mincore", last, 1, ROOM),
+        (-EOPNOTSUPP, mmap, 0, 1, 1, validate | at_once, fd, 0),
+        (start, "mremap", then, PAGE, PAGE, 3, start),
+        (then, "mremap", start, PAGE, PAGE, 3, then),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_much_memory_is_told_of_in_one_piece(guest, entry):
+    """Source: mm/mincore.c, a page of answers at a time (6.1)."""
+    pages = PAGE + 0x100
+    mmap = "mmap2" if entry.table is I386 else "mmap"
+    private_fixed = 0x4032
+    said = guest.call(entry, mmap, MAPPED, pages * PAGE, 0, private_fixed, -1, 0)
+    assert said.value == MAPPED
+    said = guest.call(entry, "mincore", MAPPED, pages * PAGE, Buffer(pages + 8))
+    assert said.memory == (bytes(pages) + b"\xa5" * 8,)
+
+
+def test_much_memory_is_copied_between_processes_without_a_gap(guest, entry):
+    """From the second byte of a page on. Source: mm/process_vm_access.c start_offset (6.1)."""
+    size, mmap = 0x90_0000, "mmap2" if entry.table is I386 else "mmap"
+    source, target = MAPPED, MAPPED + 2 * size
+    for start in (source, target):
+        assert guest.call(entry, mmap, start, size, 3, 0x32, -1, 0).value == start
+    marks = (0x10, 0x40_0010, 0x80_0010)
+    for mark in marks:
+        guest.write(entry.abi, source + mark, b"marked")
+    own, length = guest.call(entry, "getpid").value, size - PAGE
+    segments = [entry.table.words(at, length) for at in (target, source + 1)]
+    said = guest.call(entry, "process_vm_readv", own, segments[0], 1, segments[1], 1, 0)
+    assert said.value == length
+    seen = [guest.read(entry.abi, target + mark - 1, 6) for mark in marks]
+    assert seen == [b"marked"] * 3
+
+
+def test_a_description_is_as_long_as_a_page_with_its_end(guest, entry):
+    """Source: mm/util.c strndup_user; security/keys/keyctl.c add_key (6.1)."""
+    names = [b"d" * length + b"\0" for length in (PAGE - 1, PAGE)]
+    said = [guest.call(entry, "add_key", b"user\0", name, b"x", 1, -1) for name in names]
+    if said[0].errno == ENOSYS:
+        pytest.skip("built without CONFIG_KEYS")
+    assert (said[0].errno, said[1].errno) == (None, EINVAL)
+
+
 @pytest.mark.entries("int80", "syscall")
 def test_the_end_of_the_heap_is_told_also_where_it_stays(guest, entry):
     """There is no error to tell: mm/mmap.c brk (6.1)."""
@@ -494,6 +557,16 @@ def test_what_is_the_whole_machines(guest, entry):
         (-EINVAL, "sethostname", b"h", -1),
         (0, "setdomainname", b"d" * 64, 64),
         (-EINVAL, "setdomainname", b"d" * 65, 65),
+        (0, "sethostname", b"h", 1),
+        (0, "setdomainname", b"d", 1),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    names = guest.call(entry, "uname", Buffer(6 * 65)).memory[0]
+    assert [names[65 * at : 65 * at + 65] for at in (1, 5)] == [
+        b"h".ljust(65, b"\0"),
+        b"d".ljust(65, b"\0"),
+    ]
+    rows = [
         (0, "sethostname", NONE, len(NONE)),
         (0, "setdomainname", NONE, len(NONE)),
         (-EINVAL, "reboot", 0, 0, 0, 0),

@@ -6,12 +6,14 @@ move_addr_to_user; net/core/sock.c sock_set_timeout, sk_getsockopt (6.1).
 """
 
 import struct
-from errno import EBADF, EDOM, EINVAL
+from errno import EBADF, EDOM, EINVAL, ERANGE
 
 import pytest
 
+from harness.agent.answers import find_wrong
 from harness.agent.arguments import At, Buffer
 from harness.agent.filters import answer, program_of
+from harness.arch import I386
 from harness.landscape import ARENA
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
@@ -216,3 +218,46 @@ def test_a_filter_of_a_socket_cuts_what_comes(guest, entry, pair):
     said = guest.series(entry, calls)
     assert [one.value for one in said] == [0, 6, 3, -EINVAL]
     assert said[2].memory[0] == b"abc" + b"\xa5" * 5
+
+
+@pytest.mark.parametrize("counts", [(253,), (254,), (200, 53), (200, 54)])
+def test_a_message_brings_253_descriptors_at_most(guest, entry, pair, counts):
+    """Source: include/net/scm.h SCM_MAX_FD (6.1)."""
+    parts = [control(entry, RIGHTS, struct.pack(f"<{n}I", *[pair[0]] * n)) for n in counts]
+    said = send(guest, entry, pair[0], b"".join(aligned(entry, part) for part in parts))
+    assert said.errno == (None if sum(counts) <= 253 else EINVAL)
+
+
+SIGALRM, WAIT_FOR_ONE, PEERS_GROUPS = 14, 0x10000, 59
+
+
+def test_one_message_may_be_enough(guest, entry, pair):
+    """Who waits for more is ended by an alarm. Source: net/socket.c do_recvmmsg (6.1)."""
+    words = entry.table.words
+    header = words(0, 0, SEGMENTS, 1, 0, 0, 0, 0)
+    soon, never = words(0, 0, 0, 500_000), words(0, 0, 0, 0)
+    rows = [
+        (0, "rt_sigaction", SIGALRM, bytes(32), 0, 8),
+        (8, "write", pair[0], b"abcdefgh", 8),
+        (0, "setitimer", 0, soon, 0),
+        (1, "recvmmsg", pair[1], header * 2, 2, WAIT_FOR_ONE, 0),
+        (0, "setitimer", 0, never, 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+@pytest.mark.room("it is root")
+def test_groups_of_the_other_side_that_do_not_fit_are_counted(guest, entry):
+    """Source: net/core/sock.c SO_PEERGROUPS (6.1)."""
+    setgroups = "setgroups32" if entry.table is I386 else "setgroups"
+    groups = struct.pack("<3I", 5, 6, 7)
+    assert guest.call(entry, setgroups, 3, groups).value == 0
+    fds = guest.call(entry, "socketpair", AF_UNIX, DATAGRAM, 0, Buffer(8)).memory[0]
+    fd, seen = struct.unpack("<II", fds)[0], {}
+    for room in (11, 12):
+        at = ARENA.start + 0x7000
+        guest.write(entry.abi, at, struct.pack("<I", room))
+        said = guest.call(entry, "getsockopt", fd, SOL_SOCKET, PEERS_GROUPS, Buffer(12), at)
+        length = int.from_bytes(guest.read(entry.abi, at, 4), "little")
+        seen[room] = said.value, length, said.memory[0]
+    assert seen == {11: (-ERANGE, 12, b"\xa5" * 12), 12: (0, 12, groups)}
