@@ -9,11 +9,12 @@ arch/x86/include/asm/compat.h (6.1).
 """
 
 import struct
-from errno import E2BIG, EINVAL, ENOMSG, ENOSYS, ERANGE
+from errno import E2BIG, EAGAIN, EINVAL, ENOMSG, ENOSYS, ERANGE
 
 import pytest
 
 from harness.agent.arguments import Buffer
+from harness.agent.puppet import start_puppet
 from harness.agent.structures import Layout
 from harness.arch import ARCH_X86_64, I386
 from harness.landscape import ARENA
@@ -26,6 +27,8 @@ GET_VALUE, GET_ALL, GET_LAST, SET_VALUE, SET_ALL = 12, 13, 11, 16, 17
 MSGSND, MSGRCV, MSGCTL, SHMAT, SHMDT, SHMCTL, SEMCTL, NEW_FORM = 11, 12, 14, 21, 22, 24, 3, 0x100
 SCRATCH, MAPPED = ARENA.start + 0x8000, 0x2E00_0000
 QUEUE_BYTES = 16_384
+EXECUTE, UNDO = 0o100000, 0x1000
+OPERATE = {"x86_64": "semtimedop", "i386": "semtimedop_time64"}
 OWNER = (1001, 2002)
 
 _PERMISSION = {"x86_64": "iIIIII H6x 16x", "i386": "iIIII H2xH2x 8x"}
@@ -47,6 +50,9 @@ MEMORY = _layouts(
     "Q qqq ii Q 16x", "I QQQ ii I 8x", " size attached detached changed creator last attachments"
 )
 SEMAPHORES = _layouts("q8x q8x Q 16x", "Q Q I 8x", " operated changed count")
+
+
+WHOLE_MODE = {table: MEMORY[table].encode(mode=0o777) for table in MEMORY}
 
 
 @pytest.fixture
@@ -151,6 +157,14 @@ def test_ipc_sends_and_takes_messages(guest, entry, make):
     assert guest.read(entry.abi, SCRATCH + 0x100, 9) == message(entry, kind, b"newer")
 
 
+def test_who_has_sent_only_has_taken_nothing(guest, entry, make):
+    number, pid = make("msgget"), guest.call(entry, "getpid").value
+    sent = guest.call(entry, "msgsnd", number, message(entry, 3, b"ab"), 2, AT_ONCE)
+    assert sent.value == 0
+    seen = told(guest, entry, QUEUE, ("msgctl", number, STAT))
+    assert (seen["sender"], seen["receiver"]) == (pid, 0)
+
+
 @pytest.mark.guest_only("it gives a queue to users that only a guest is sure to have")
 def test_owners_mode_and_size_of_a_queue_are_set(guest, entry, make):
     number, layout = make("msgget"), QUEUE[entry.table.name]
@@ -231,6 +245,41 @@ def test_shared_memory_is_mapped_at_a_page(guest, entry, make):
     cases |= {(MAPPED + 0x1000, read_only): MAPPED + 0x1000}
     calls = [("shmat", number, *case) for case in cases]
     assert dict(zip(cases, (one.value for one in guest.series(entry, calls)), strict=True)) == cases
+
+
+def test_shared_memory_can_be_executed_if_so_asked(guest, entry, make):
+    number, pid = make("shmget", 4096), guest.call(entry, "getpid").value
+    assert guest.call(entry, "shmctl", number, SET, WHOLE_MODE[entry.table.name]).value == 0
+    assert guest.call(entry, "shmat", number, MAPPED, EXECUTE).value == MAPPED
+    maps = guest.read_file(f"/proc/{pid}/maps").decode().splitlines()
+    (line,) = (line.split() for line in maps if line.startswith(f"{MAPPED:x}-"))
+    assert line[1] == "rwxs"
+
+
+def test_semaphores_are_put_back_at_a_processs_end(guest, entry, make):
+    """But not what was set since, or was not done. Source: ipc/sem.c semadj (6.1)."""
+    number = make("semget", 3)
+    values = struct.pack("<HHH", 5, 5, 0x7FFF)
+    assert guest.call(entry, "semctl", number, 0, SET_ALL, values).value == 0
+    with start_puppet(guest, entry.abi) as puppet:
+        at, seen = puppet.strings.stage + 0x1800, []
+        steps = (
+            [(0, 3, UNDO)],
+            [(1, 2, UNDO), (1, -9, AT_ONCE)],
+            [(2, -0x7FFF, UNDO)],
+            [(2, 1, 0)],
+            [(2, -1, UNDO | AT_ONCE)],
+        )
+        for step in steps:
+            puppet.write(at, b"".join(struct.pack("<Hhh", *one) for one in step))
+            said = puppet.call(
+                puppet.own_entry, OPERATE[entry.table.name], number, at, len(step), 0
+            )
+            seen.append(said)
+        assert guest.call(entry, "semctl", number, 0, SET_VALUE, 1).value == 0
+    after = guest.call(entry, "semctl", number, 0, GET_ALL, Buffer(6)).memory[0]
+    expected = [0, -EAGAIN, 0, 0, -ERANGE], (1, 5, 0x7FFF)
+    assert (seen, struct.unpack("<HHH", after)) == expected
 
 
 def test_semaphores_are_described_and_set(guest, entry, make):
