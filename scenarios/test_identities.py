@@ -182,6 +182,7 @@ STACK_LIMIT, SOMEBODY, OTHER = 3, 1001, 1002
 
 
 @pytest.mark.room("it is root")
+@pytest.mark.entries("int80", "syscall")
 @pytest.mark.parametrize("place", [None, *range(6)])
 def test_limits_are_told_to_who_has_all_the_ids_of_a_process(guest, entry, place):
     """Source: kernel/sys.c check_prlimit_permission (6.1)."""
