@@ -3,7 +3,8 @@
 
 A processor with UMIP raises a general protection fault, and the kernel makes up an answer.
 
-Source: arch/x86/kernel/umip.c emulate_umip_insn, fixup_umip_exception (6.1).
+Source: arch/x86/kernel/umip.c emulate_umip_insn, fixup_umip_exception; arch/x86/lib/insn-eval.c
+insn_get_addr_ref, insn_get_seg_base, get_seg_limit (6.1); Intel SDM volume 2, 2.1.5.
 """
 
 import struct
@@ -12,9 +13,9 @@ from signal import SIGSEGV
 import pytest
 
 from harness.agent.pieces import CODE, ROOM, Piece, run_pieces
-from harness.agent.ptrace import TRAP_STOP
+from harness.agent.ptrace import TRAP_STOP, Status
 from harness.agent.puppet import INT3, start_puppet
-from harness.arch import ARCH_I386
+from harness.arch import ARCH_I386, I386
 from harness.cpu import read_features
 from harness.landscape import HOLE
 
@@ -24,7 +25,7 @@ TABLES = {"sgdt": ("0f0103", 0xFFFF_FFFF_FFFE_0000), "sidt": ("0f010b", 0xFFFF_F
 MACHINE_STATUS = 0x8005_0033
 """What cr0 is on every machine: paging, protection and the like."""
 KEPT, KEPT_BYTE = 0x5A5A_5A5A, b"\x5a"
-WRITE, DATA = 0x11, 0x51
+WRITE = 0x11
 MAPERR, PAGE_FAULT, WRITING_AS_USER = 1, 14, 6
 
 
@@ -74,16 +75,20 @@ def test_status_task_and_local_table_are_the_same_for_all(guest, abi):
         assert hex(ran["register"].after[name(abi, "bx")]) == hex(value), instruction
 
 
-def test_a_local_table_is_told_where_there_is_one(guest, abi):
-    """Source: GDT_ENTRY_LDT, arch/x86/include/asm/segment.h (6.1)."""
+@pytest.fixture
+def puppet(guest, abi):
+    """Give a process of `abi` that is traced by one of the kernel's own."""
     with start_puppet(guest, abi) as puppet:
-        at = puppet.strings.stage + 0x9000
-        puppet.write(at, struct.pack("<IIII", 0, 0, 0xFFFFF, DATA))
-        assert puppet.call(puppet.own_entry, "modify_ldt", WRITE, at, 16) == 0
-        puppet.send_to(bytes.fromhex("0f00c0") + INT3, ax=KEPT)  # sldt %eax
-        assert puppet.resume() == TRAP_STOP
-        table = 0x88 if guest.identity.arch is ARCH_I386 else 0x50
-        assert hex(puppet.registers()["ax"]) == hex(table)
+        yield puppet
+
+
+def test_a_local_table_is_told_where_there_is_one(guest, puppet):
+    """Source: GDT_ENTRY_LDT, arch/x86/include/asm/segment.h (6.1)."""
+    describe(puppet, 0, 0)
+    puppet.send_to(bytes.fromhex("0f00c0") + INT3, ax=KEPT)  # sldt %eax
+    assert puppet.resume() == TRAP_STOP
+    table = 0x88 if guest.identity.arch is ARCH_I386 else 0x50
+    assert hex(puppet.registers()["ax"]) == hex(table)
 
 
 def test_an_answer_that_cannot_be_written_is_sigsegv_there(guest, abi):
@@ -91,3 +96,147 @@ def test_an_answer_that_cannot_be_written_is_sigsegv_there(guest, abi):
     frame = run_pieces(guest, abi, {"sgdt": piece})["sgdt"].frame
     assert (frame["signo"], frame["code"], hex(frame["address"])) == (SIGSEGV, MAPERR, hex(HOLE))
     assert (frame["trap"], frame["error"], frame["ip"]) == (PAGE_FAULT, WRITING_AS_USER, CODE)
+
+
+PLACE = 0x9000
+"""Where on the stage an answer is wanted."""
+GARBAGE = 0x1234_5678 << 32
+SMSW_MEMORY = bytes.fromhex("3300") + 6 * KEPT_BYTE
+LOCAL, PAGES, BYTES, CODE_16, CODE_32 = 0x07, 0x51, 0x41, 0x44, 0x45
+"""The first selector of an LDT; flags of struct user_desc."""
+
+
+def answer(puppet, code, **registers):
+    """Have it execute `code`, and return what is at PLACE then, or the signal."""
+    at = puppet.strings.stage + PLACE
+    puppet.write(at, 8 * KEPT_BYTE)
+    puppet.send_to(bytes.fromhex(code) + INT3, **registers)
+    status = puppet.resume()
+    return puppet.read(at, 8).hex() if status == TRAP_STOP else status
+
+
+def describe(puppet, number, base, limit=0xFFFFF, flags=PAGES):
+    """Give it an entry of its LDT, and return the selector."""
+    at = puppet.strings.stage + 0xA000
+    puppet.write(at, struct.pack("<IIII", number, base, limit, flags))
+    assert puppet.call(puppet.own_entry, "modify_ldt", WRITE, at, 16) == 0
+    return LOCAL | number << 3
+
+
+def test_an_answer_goes_where_the_instructions_registers_say(puppet):
+    wide, at = puppet.abi is not I386, puppet.strings.stage + PLACE
+    near, word = at - 8, at.to_bytes(4, "little").hex()
+    ahead = (PLACE - 7).to_bytes(4, "little").hex()
+    cases = {
+        "register": ("0f0121", {"cx": at}),
+        "register and byte": ("0f0161 08", {"cx": near}),
+        "register and word": ("0f01a1 f8ffffff", {"cx": at + 8}),
+        "word": (f"0f0125 {ahead if wide else word}", {}),
+        "word alone": (f"0f012425 {word}", {}),
+        "base alone": ("0f012423", {"bx": at}),
+        "base and bp": ("0f01242b", {"bx": near, "bp": 8}),
+        "base, index by 4 and byte": ("0f0164b3 f8", {"bx": near, "si": 4}),
+        "index by 8 and word": (f"0f0124f5 {word}", {"si": 0}),
+        "base and index by 8": ("0f0124f3", {"bx": near, "si": 1}),
+    }
+    if wide:
+        cases |= {
+            "r9": ("410f0121", {"r9": at, "cx": near}),
+            "base r12": ("410f012424", {"r12": at}),
+            "base r11, index r10 by 2": ("430f012453", {"r11": near, "r10": 4}),
+            "index r12": ("420f012423", {"bx": near, "r12": 8}),
+            "32 bits": ("670f0121", {"cx": at | GARBAGE}),
+            "32 bits of two": ("670f016473 04", {"bx": near | GARBAGE, "si": 2 | GARBAGE}),
+        }
+    seen = {says: answer(puppet, code, **some) for says, (code, some) in cases.items()}
+    assert seen == dict.fromkeys(cases, SMSW_MEMORY.hex())
+
+
+OVERRIDES_LOST = pytest.mark.known(
+    "the answer goes where it would without the prefix of another segment", since="7.3-rc1"
+)
+
+
+@pytest.mark.abis("x86_64")
+@OVERRIDES_LOST
+def test_an_answer_goes_where_a_base_says(puppet):
+    at = puppet.strings.stage + PLACE
+    seen = {
+        "fs": answer(puppet, "640f0121", cx=8, fs_base=at - 8, gs_base=at + 8),
+        "gs": answer(puppet, "650f0121", cx=8, fs_base=at + 8, gs_base=at - 8),
+        "no other": answer(puppet, "260f0121", cx=at, fs_base=8, gs_base=8),
+    }
+    assert seen == dict.fromkeys(seen, SMSW_MEMORY.hex())
+
+
+@pytest.mark.abis("i386")
+def test_an_answer_goes_where_the_segment_of_its_register_says(puppet):
+    """And from code that is somewhere else."""
+    base = puppet.strings.stage + PLACE - 8
+    own, other = describe(puppet, 0, base), describe(puppet, 1, base + 0x1000)
+    code = describe(puppet, 2, puppet.strings.stage, flags=CODE_32)
+    cases = {
+        "bp": ("0f016500", {"bp": 8, "ss": own}),
+        "sp": ("0f012424", {"sp": 8, "ss": own}),
+        "bx, though bp is the index": ("0f01242b", {"bx": base, "bp": 8, "ss": other}),
+        "bp, by 16 bits": ("670f0166 f8", {"bp": 0x10, "ss": own}),
+        "code elsewhere": ("0f0121", {"cx": base + 8, "cs": code, "ip": 0}),
+    }
+    puppet.home = puppet.registers()
+    seen = {says: answer(puppet, code, **some) for says, (code, some) in cases.items()}
+    assert seen == dict.fromkeys(cases, SMSW_MEMORY.hex())
+
+
+@pytest.mark.abis("i386")
+@OVERRIDES_LOST
+def test_an_answer_goes_where_a_prefixs_segment_says(puppet):
+    """By addresses of 16 bits too."""
+    base = puppet.strings.stage + PLACE - 8
+    own = describe(puppet, 0, base)
+    narrow = describe(puppet, 1, puppet.strings.stage, flags=CODE_16)
+    cases = {
+        "es": ("260f0121", {"cx": 8, "es": own}),
+        "fs": ("640f0121", {"cx": 8, "fs": own}),
+        "gs": ("650f0121", {"cx": 8, "gs": own}),
+        "ss": ("360f0121", {"cx": 8, "ss": own}),
+        "16 bits, a word": ("26670f0126 0800", {"bp": 4, "es": own}),
+        "16 bits, bx and si": ("26670f0120", {"bx": 6, "si": 0x5A_0002, "es": own}),
+        "16 bits, di": ("26670f0125", {"di": 8, "es": own}),
+        "code of 16 bits": ("260f0126 0800", {"es": own, "cs": narrow, "ip": 0}),
+    }
+    puppet.home = puppet.registers()
+    seen = {says: answer(puppet, code, **some) for says, (code, some) in cases.items()}
+    assert seen == dict.fromkeys(cases, SMSW_MEMORY.hex())
+
+
+@pytest.mark.abis("i386")
+@OVERRIDES_LOST
+def test_no_answer_goes_past_a_segments_end(puppet):
+    """Source: arch/x86/lib/insn-eval.c get_addr_ref_32 (6.1)."""
+    base = puppet.strings.stage + PLACE - 0xFFE
+    page = describe(puppet, 0, base, limit=0)
+    byte = describe(puppet, 1, base, limit=0xFFE, flags=BYTES)
+    cases = {
+        "the end of its page": (page, 0xFFE, SMSW_MEMORY.hex()),
+        "past its page": (page, 0x1000, Status.stopped(SIGSEGV)),
+        "its last byte": (byte, 0xFFE, SMSW_MEMORY.hex()),
+        "past its last byte": (byte, 0xFFF, Status.stopped(SIGSEGV)),
+        "no segment": (0, base + 0xFFE, Status.stopped(SIGSEGV)),
+    }
+    puppet.home = puppet.registers()
+    seen = {says: answer(puppet, "260f0121", cx=at, es=es) for says, (es, at, _) in cases.items()}
+    assert seen == {says: expected for says, (*_, expected) in cases.items()}
+
+
+def test_an_answer_in_a_register_is_as_wide_as_the_operand(puppet):
+    """Source: arch/x86/kernel/umip.c emulate_umip_insn, insn->opnd_bytes (6.1)."""
+    kept = 0x5A5A_5A5A_5A5A_5A5A & puppet.abi.mask
+    cases = {"660f01e3": ("bx", kept & ~0xFFFF | 0x33)}
+    if puppet.abi is not I386:
+        cases |= {"480f01e3": ("bx", MACHINE_STATUS), "66410f01e1": ("r9", kept & ~0xFFFF | 0x33)}
+    seen = {}
+    for code, (register, _) in cases.items():
+        puppet.send_to(bytes.fromhex(code) + INT3, **{register: kept})
+        assert puppet.resume() == TRAP_STOP, code
+        seen[code] = hex(puppet.registers()[register])
+    assert seen == {code: hex(value) for code, (_, value) in cases.items()}
