@@ -10,6 +10,7 @@ from errno import EBADF, EINTR, ENOSYS, errorcode
 import pytest
 
 from harness.agent.calls import Call
+from harness.agent.x32 import X32, X32_FIRST, X32_NAMES, has_x32
 from harness.arch import I386, X86_64
 from harness.entry import SYSCALL, entry_names_taking
 from harness.landscape import ARENA
@@ -26,17 +27,6 @@ PAST = 600
 
 UPPER_BITS = range(32, 64)
 PRIVATE_ANONYMOUS = 0x22
-X32 = 0x4000_0000
-X32_FIRST = 512
-X32_NAMES = (
-    *("rt_sigaction", "rt_sigreturn", "ioctl", "readv", "writev", "recvfrom", "sendmsg"),
-    *("recvmsg", "execve", "ptrace", "rt_sigpending", "rt_sigtimedwait", "rt_sigqueueinfo"),
-    *("sigaltstack", "timer_create", "mq_notify", "kexec_load", "waitid", "set_robust_list"),
-    *("get_robust_list", "vmsplice", "move_pages", "preadv", "pwritev", "rt_tgsigqueueinfo"),
-    *("recvmmsg", "sendmmsg", "process_vm_readv", "process_vm_writev", "setsockopt"),
-    *("getsockopt", "io_setup", "io_submit", "execveat", "preadv2", "pwritev2"),
-)
-"""From 512 on. Source: arch/x86/entry/syscalls/syscall_64.tbl, abi x32 (6.1)."""
 X32_ON = {"append": "syscall.x32=y vsyscall=none", "arch": "x86_64"}
 
 
@@ -229,7 +219,7 @@ def test_the_time_is_the_same_by_each_of_its_calls(guest, entry):
 @pytest.mark.claim(2)
 @pytest.mark.entries("syscall")
 def test_without_x32_its_numbers_are_enosys(guest, entry):
-    if guest.call(entry, guest.table(entry).number("getpid") | X32).errno != ENOSYS:
+    if has_x32(guest):
         pytest.skip("the kernel runs x32 programs")
     numbers = range(X32, X32 + X32_FIRST + PAST)
     said = ask(guest, entry, numbers)
@@ -239,9 +229,9 @@ def test_without_x32_its_numbers_are_enosys(guest, entry):
 @pytest.fixture
 def x32(guest, entry):
     """Give x32's calls by number, where the kernel has x32."""
-    numbers = guest.table(entry).numbers
-    if guest.call(entry, numbers["getpid"] | X32).errno == ENOSYS:
+    if not has_x32(guest):
         pytest.skip("the kernel is configured without x32")
+    numbers = guest.table(entry).numbers
     common = {number: name for name, number in numbers.items() if name not in X32_NAMES}
     calls = common | dict(enumerate(X32_NAMES, X32_FIRST))
     return {X32 | n: name for n, name in calls.items() if name not in NEVER_COMES_BACK}

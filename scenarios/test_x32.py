@@ -7,7 +7,7 @@ struct compat_sigaction, compat_siginfo (6.1).
 """
 
 import struct
-from errno import EIO, ENOSYS
+from errno import EIO
 from signal import SIGCHLD, SIGUSR1
 
 import pytest
@@ -24,6 +24,7 @@ from harness.agent.ptrace import (
 )
 from harness.agent.puppet import start_puppet
 from harness.agent.signals import SA_RESTORER, SA_SIGINFO
+from harness.agent.x32 import X32, has_x32
 from harness.arch import X86_64
 from harness.entry import SYSCALL
 
@@ -32,7 +33,7 @@ pytestmark = [
     pytest.mark.abis("x86_64"),
 ]
 
-X32, SIGACTION, PTRACE, SIGALTSTACK = 0x4000_0000, 0x4000_0200, 0x4000_0209, 0x4000_020D
+SIGACTION, PTRACE, SIGALTSTACK = 0x4000_0200, 0x4000_0209, 0x4000_020D
 RETURN = b"\xb8\x01\x02\0\x40\x0f\x05"  # mov eax, X32 | 513; syscall
 STACK, CONTEXT, MASK, INFORMATION = 16, 32, 288, 296
 CLD_EXITED = 1
@@ -45,7 +46,7 @@ SAVED = (
 @pytest.fixture
 def puppet(guest, abi):
     """Give a traced process of a kernel that has x32."""
-    if guest.call(SYSCALL, X32 | guest.table(SYSCALL).number("getpid")).errno == ENOSYS:
+    if not has_x32(guest):
         pytest.skip("the kernel is configured without x32")
     with start_puppet(guest, abi) as puppet:
         yield puppet
