@@ -27,7 +27,7 @@ from harness.arch import I386
 SIGILL, SIGBUS, SIGSEGV, SI_KERNEL = 4, 7, 11, 0x80
 LDT_SELECTOR = 0x7
 NOT_PRESENT, IN_PAGES = 0x20, 0x10
-SOFTWARE_RESERVED, XSTATE_SIZE = 464, 16
+SOFTWARE_RESERVED, EXTENDED_SIZE, XSTATE_SIZE = 464, 4, 16
 LEAST_XSTATE_BYTES, XSTATE_BV, XCOMP_BV = 576, 512, 520
 MAGIC1, MAGIC2 = 0x4650_5853, 0x4650_5845
 """Source: arch/x86/include/uapi/asm/sigcontext.h struct _fpx_sw_bytes, 6.1."""
@@ -147,6 +147,18 @@ def test_cve_2024_26603_a_wrong_size_of_the_state_does_not_loop(guest, entry):
 def test_without_the_number_behind_the_state_there_is_no_header_to_obey(guest, entry):
     """Not a bug of its own: whoever copies a frame as it was before XSAVE leaves that out."""
     size = state(entry, SOFTWARE_RESERVED + XSTATE_SIZE)
+    changes = Change(size, LEAST_XSTATE_BYTES), Change(state(entry, XSTATE_BV), 0, 8)
+    for name, one in in_each_frame(guest, entry, *changes).items():
+        registers = slice(160, 160 + 16 * (8 if entry.abi is I386 else 16))
+        after = one.memory("fpu_after", 512)[registers]
+        assert after.hex() == one.first.fxsave[registers].hex(), name
+
+
+@pytest.mark.entries("int80", "syscall")
+@WITH_XSAVE
+def test_state_that_ends_behind_all_that_there_is_has_no_header_to_obey(guest, entry):
+    """Source: arch/x86/kernel/fpu/signal.c check_xstate_in_sigframe, extended_size (6.1)."""
+    size = state(entry, SOFTWARE_RESERVED + EXTENDED_SIZE)
     changes = Change(size, LEAST_XSTATE_BYTES), Change(state(entry, XSTATE_BV), 0, 8)
     for name, one in in_each_frame(guest, entry, *changes).items():
         registers = slice(160, 160 + 16 * (8 if entry.abi is I386 else 16))

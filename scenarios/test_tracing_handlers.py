@@ -122,6 +122,24 @@ def test_a_step_into_a_handler_stops_at_its_first_instruction(puppet):
     assert where(puppet) == (2, SI_KERNEL), "the tracer's trap flag has come back with the frame"
 
 
+HAS_STACK_SEGMENT, IS_STRICT, NARROW_CODE = 2, 4, 0x23
+
+
+@pytest.mark.abis("x86_64")
+def test_a_frame_is_strict_about_the_stack_segment_of_64_bit_code_only(puppet):
+    """Source: arch/x86/kernel/signal.c frame_uc_flags (6.1)."""
+    set_handler(puppet, SIGUSR1)
+    place, size = frame_layout(puppet.abi, SA_SIGINFO).fields["uc_flags"]
+    seen = {}
+    for code in (puppet.home["cs"], NARROW_CODE):
+        puppet.send_to(NOP + INT3, cs=code)
+        said = puppet.read(step_into(puppet, SIGUSR1).stack + place, size)
+        seen[code] = said[0] & (HAS_STACK_SEGMENT | IS_STRICT)
+        assert puppet.resume() == TRAP_STOP, "and comes back"
+    wide = HAS_STACK_SEGMENT | IS_STRICT
+    assert seen == {puppet.home["cs"]: wide, NARROW_CODE: HAS_STACK_SEGMENT}
+
+
 def test_a_handler_is_told_what_the_tracer_says_of_the_signal(puppet):
     """Source: kernel/ptrace.c ptrace_setsiginfo (6.1)."""
     set_handler(puppet, SIGUSR1)

@@ -14,7 +14,7 @@ import pytest
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import TRAP_STOP, Request
 from harness.agent.puppet import INT3, start_puppet
-from harness.arch import ARCH_I386, I386
+from harness.arch import ARCH_I386, I386, X86_64
 from harness.entry import INT80
 from harness.landscape import ARENA, HOLE
 
@@ -63,9 +63,9 @@ bits each: valid, zero, special, empty. Source: Intel SDM volume 1, 8.1.7."""
 FSAVE_BYTES, CODE, DATA = 108, 0x71, 0x79
 
 
-def fxsave(status, full, registers):
+def fxsave(status, full, registers, opcode=0x7A5):
     code, operand = (0x1234, CODE), (0x5678, DATA)
-    head = struct.pack("<HHBxH6I", 0x27F, status, full, 0x7A5, *code, *operand, 0x1F80, 0)
+    head = struct.pack("<HHBxH6I", 0x27F, status, full, opcode, *code, *operand, 0x1F80, 0)
     return (head + b"".join(one.ljust(16, b"\0") for one in registers)).ljust(512, b"\0")
 
 
@@ -109,7 +109,7 @@ def set_by_set(narrow, content):
 
 def test_x87_state_is_set_in_its_older_form(narrow):
     for way in (set_by_request, set_by_set):
-        assert put(narrow, NT_PRXFPREG, fxsave(0, 0, [bytes(10)] * 8)) is None
+        assert put(narrow, NT_PRXFPREG, fxsave(0, 0, [bytes(10)] * 8, 0)) is None
         assert way(narrow, fsave(TOP_IS_3, TAGS, STACK)) is None
         seen, expected = get(narrow, NT_PRXFPREG, 512).content, fxsave(TOP_IS_3, FULL, STACK)
         assert seen[:8].hex() == expected[:8].hex(), f"control, status, tags, code: {way.__name__}"
@@ -131,6 +131,32 @@ def test_sse_state_has_requests_of_its_own(guest, narrow):
     refused = {one.name: narrow.ptrace(one, 0, HOLE).errno for one in requests}
     wrong = EIO if guest.identity.arch is ARCH_I386 else EFAULT
     assert refused == dict.fromkeys(refused, wrong)
+
+
+@pytest.mark.machine(cpu="EPYC")
+def test_x87_state_set_in_its_older_form_is_there_where_it_was_the_initial_one(narrow):
+    """Source: arch/x86/kernel/fpu/regset.c fpregs_set, XFEATURE_MASK_FP (6.1)."""
+    said = get(narrow, NT_X86_XSTATE)
+    image = changed(said.content[: said.size_bytes], XSTATE_BV, bytes(8))
+    assert put(narrow, NT_X86_XSTATE, image) is None
+    assert set_by_set(narrow, fsave(TOP_IS_3, TAGS, STACK)) is None
+    seen = get(narrow, NT_PRXFPREG, 512).content
+    assert seen[32:160].hex() == fxsave(TOP_IS_3, FULL, STACK)[32:160].hex()
+
+
+UPPER_HALF = slice(288, 416)
+
+
+@pytest.mark.needs(arch="x86_64", since="5.14")
+def test_a_narrow_tracer_leaves_nothing_in_registers_that_it_has_not(guest):
+    """Source: arch/x86/kernel/fpu/regset.c xfpregs_set (5.14)."""
+    image = fxsave(0, 0, [bytes(10)] * 8)
+    image = changed(image, 160, bytes(range(256)))
+    with start_puppet(guest, X86_64, INT80) as puppet:
+        assert puppet.ptrace(Request.SETFPXREGS, 0, image).value == 0
+        seen = get(puppet, NT_PRFPREG, 512).content
+        assert seen[160:288].hex() == image[160:288].hex()
+        assert seen[UPPER_HALF].hex() == bytes(128).hex()
 
 
 TLS = struct.Struct("<IIII")
