@@ -74,6 +74,24 @@ def test_six_arguments_arrive_in_order(guest, entry, numbered_pages, mapping):
     ]
 
 
+@pytest.mark.entries("int80", "syscall")
+def test_mmap_takes_the_address_where_there_is_room_and_another_where_not(guest, entry):
+    """Source: arch_get_unmapped_area_topdown, mmap_address_hint_valid (arch/x86, 6.1)."""
+    name, last = ("mmap2", 0xFFFF_D000) if entry.table is I386 else ("mmap", 0x7FFF_FFFF_E000)
+
+    def map_at(where, pages, flags=0):
+        said = guest.call(entry, name, where, pages * PAGE, 1, flags | 0x22, -1, 0)
+        return said.value & entry.table.mask
+
+    for edge in (WHERE, WHERE + 3 * PAGE):
+        assert map_at(edge, 1, MAP_FIXED) == edge
+    gap = WHERE + PAGE
+    assert map_at(gap, 3) not in range(WHERE - 2 * PAGE, WHERE + 4 * PAGE), "no room"
+    assert hex(map_at(gap + 1, 2)) == hex(gap), "room to the last byte"
+    assert map_at(gap, 1) not in range(WHERE, WHERE + 4 * PAGE), "no room any more"
+    assert map_at(last, 2) < last, "past the last page"
+
+
 @pytest.mark.claim(33)
 @pytest.mark.entries("int80_64")
 @pytest.mark.parametrize("place", range(6))
