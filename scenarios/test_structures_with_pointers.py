@@ -11,7 +11,7 @@ from errno import EAGAIN, EFAULT, EINVAL
 import pytest
 
 from harness.agent.arguments import At, Buffer
-from harness.landscape import ARENA, EDGE
+from harness.landscape import ARENA, EDGE, HOLE
 from harness.pointers import bad_pointers
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
@@ -208,6 +208,22 @@ def test_io_submit_takes_bytes_and_segments_as_the_programs_are(guest, entry):
         told = guest.call(entry, "io_getevents", context, 1, 1, Buffer(EVENT.size), 0)
         assert EVENT.unpack(told.memory[0]) == (0x5EED, CONTROL, count, 0), (kind, str(told))
     assert guest.read(entry.abi, DATA, 23) == b"bcidefghjklamnopklabcde"
+
+
+def test_a_mask_for_the_time_of_io_pgetevents_is_pointed_to_and_as_long_as_it_says(guest, entry):
+    """Source: fs/aio.c struct __aio_sigset, struct __compat_aio_sigset (6.1)."""
+    made = guest.call(entry, "io_setup", 4, Buffer(entry.table.word_bytes, fill=0))
+    if made.errno:
+        pytest.skip("built without asynchronous I/O")
+    context, nothing = int.from_bytes(made.memory[0], "little"), entry.table.words(0, 0)
+    guest.write(entry.abi, DATA, bytes(8))
+    cases = {(DATA, 8): None, (0, 8): None, (DATA, 7): EINVAL, (HOLE, 8): EFAULT}
+    seen = {}
+    for mask in cases:
+        two = entry.table.words(*mask) + b"\xff" * 8
+        said = guest.call(entry, "io_pgetevents", context, 0, 0, 0, nothing, two)
+        seen[mask] = said.errno
+    assert seen == cases
 
 
 def test_a_bad_robust_list_harms_nobody_at_exit(guest, entry):
