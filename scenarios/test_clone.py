@@ -14,7 +14,7 @@ import pytest
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import TRAP_STOP, Option, Request, Status, plain_name
 from harness.agent.puppet import INSTRUCTIONS, start_puppet
-from harness.agent.structures import ACTION
+from harness.agent.structures import ACTION, SENT
 from harness.arch import ARCH_I386, I386
 from harness.landscape import HOLE
 
@@ -23,6 +23,8 @@ pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 SIGCHLD, SIGTRAP, EVENT_FORK = 17, 5, 1
 CLONE_VM, CLONE_PIDFD, CLONE_SETTLS, CLONE_PARENT_SETTID = 0x100, 0x1000, 0x8_0000, 0x10_0000
 CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x20_0000, 0x100_0000
+CLONE_SIGHAND, CLONE_THREAD = 0x800, 0x1_0000
+SI_USER, SI_TKILL = 0, -6
 SS_DISABLE = 2
 WAIT_ALL = 0x4000_0000
 NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
@@ -118,6 +120,25 @@ def test_the_parent_is_told_the_childs_number_or_a_descriptor_of_it(guest, puppe
         told = int(of[of.index("Pid:") + 1])
     assert (told, behind) == (child.pid, 0xFFFF_FFFF)
     child.kill()
+
+
+def test_a_thread_signs_its_signals_as_its_process(puppet, entry):
+    """Source: kernel/signal.c do_tkill, prepare_kill_siginfo, before 6.9 in kill itself (6.1)."""
+    stage, layout = puppet.strings.stage, SENT[entry.table.name]
+    blocked, at = (1 << SIGUSR1 - 1).to_bytes(8, "little"), puppet.strings.stage + 0x1800
+    assert puppet.ptrace(Request.SETSIGMASK, 8, blocked).value == 0
+    with cloned(puppet, entry, CLONE_VM | CLONE_SIGHAND | CLONE_THREAD, stage + 0x9000) as thread:
+        assert thread.resume() == TRAP_STOP
+        own, seen = (puppet.pid, thread.pid), []
+        assert tuple(thread.call(entry, name) for name in ("getpid", "gettid")) == own
+        for name, *to in (("kill", own[0]), ("tkill", own[1]), ("tgkill", *own)):
+            assert thread.call(entry, name, *to, SIGUSR1) == 0
+            puppet.write(at, blocked)
+            assert thread.call(entry, "rt_sigtimedwait", at, at + 8, 0, 8) == SIGUSR1
+            told = layout.decode(puppet.read(at + 8, layout.size_bytes))
+            seen.append((name, told["code"], told["pid"]))
+    by_number = [(name, SI_TKILL, own[0]) for name in ("tkill", "tgkill")]
+    assert seen == [("kill", SI_USER, own[0]), *by_number]
 
 
 OWNER_DIED, WAITERS, BEFORE_ENTRY = 0x4000_0000, 0x8000_0000, -8

@@ -22,7 +22,7 @@ AF_UNIX, DATAGRAM, SOL_SOCKET = 1, 2, 1
 RIGHTS, CREDENTIALS, PASS_CREDENTIALS = 1, 2, 16
 LINGER, RECEIVE_TIMEOUT, SEND_TIMEOUT, TYPE = 13, 20, 21, 3
 CUT_CONTROL, CUT_DATA, CLOSE_ON_EXEC = 0x8, 0x20, 0x4000_0000
-AT_ONCE = 0x40
+AT_ONCE, GET_FLAGS, CLOSED_AT_EXEC = 0x40, 1, 1
 HEADER, SEGMENTS, DATA, CONTROL = (ARENA.start + 0x8000 + 0x400 * n for n in range(4))
 
 
@@ -79,6 +79,28 @@ def test_descriptors_travel_beside_the_data(guest, entry, pair, count):
     assert len(seen) == len(aligned(entry, message))
     for fd in range(highest + 1, highest + 1 + count):
         assert guest.call(entry, "write", fd, b"x", 1).value == 1
+
+
+def test_a_descriptor_comes_to_be_closed_at_exec_if_that_is_asked(guest, entry, pair):
+    """Source: net/core/scm.c scm_detach_fds; net/compat.c scm_detach_fds_compat (6.1)."""
+    at, seen = entry.table.word_bytes + 8, {}
+    for flag in (CLOSE_ON_EXEC, 0):
+        assert send(guest, entry, pair[0], control(entry, RIGHTS, struct.pack("<I", 0))).value == 8
+        message, told = receive(guest, entry, pair[1], 128, flag)
+        fd = int.from_bytes(message[at : at + 4], "little")
+        seen[flag] = guest.call(entry, "fcntl", fd, GET_FLAGS).value, told
+    assert seen == {CLOSE_ON_EXEC: (CLOSED_AT_EXEC, CLOSE_ON_EXEC), 0: (0, 0)}
+
+
+def test_bytes_that_are_no_whole_descriptor_do_not_count(guest, entry, pair):
+    """They do not move what follows: net/compat.c cmsghdr_from_user_compat_to_kern (6.1)."""
+    one = struct.pack("<I", pair[0])
+    odd = (control(entry, RIGHTS, one + bytes(more)) for more in (1, 3))
+    messages = b"".join(aligned(entry, message) for message in odd)
+    assert send(guest, entry, pair[0], messages + control(entry, RIGHTS, one * 2)).value == 8
+    new = control(entry, RIGHTS, struct.pack("<4I", *(max(pair) + 1 + n for n in range(4))))
+    seen, flags = receive(guest, entry, pair[1], 128)
+    assert (seen[: len(new)], flags) == (new, 0)
 
 
 def test_a_descriptor_that_finds_no_room_is_not_given(guest, entry, pair):

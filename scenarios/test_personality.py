@@ -18,7 +18,8 @@ pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 ASK = 0xFFFF_FFFF
 LINUX32, UNAME26, READ_IMPLIES_EXEC, LIMIT_3GB = 8, 0x20000, 0x400000, 0x8000000
 ENOUGH = 390
-FIXED, ANONYMOUS = 0x10, 0x22
+FIXED, ANONYMOUS, NO_REPLACE = 0x10, 0x22, 0x10_0000
+PAGE = 4096
 WHERE = 0x2E00_0000
 
 
@@ -64,6 +65,25 @@ def test_read_implies_exec_does_so_for_new_mappings(guest, entry):
     assert line[1] == "r-xp"
 
 
+def test_read_implies_exec_only_where_that_may_be(guest, entry):
+    """A ring of asynchronous I/O may not be executed, and lies behind memory that may.
+
+    Source: mm/mprotect.c do_mprotect_pkey; fs/aio.c aio_init_fs_context, SB_I_NOEXEC (6.1).
+    """
+    made = guest.call(entry, "io_setup", 1, Buffer(entry.table.word_bytes, fill=0))
+    if made.errno:
+        pytest.skip("built without asynchronous I/O")
+    ring = int.from_bytes(made.memory[0], "little")
+    before = ring - PAGE
+    assert map_at(guest, entry, before, ANONYMOUS | NO_REPLACE).errno is None
+    assert guest.call(entry, "personality", READ_IMPLIES_EXEC).value == 0
+    assert guest.call(entry, "mprotect", before, 2 * PAGE, 1).value == 0
+    pid = guest.call(entry, "getpid").value
+    maps = guest.read_file(f"/proc/{pid}/maps").decode().splitlines()
+    seen = {int(line.split("-")[0], 16): line.split()[1] for line in maps}
+    assert (seen[before], seen[ring]) == ("r-xp", "r--s")
+
+
 @pytest.mark.needs(arch="x86_64")
 @pytest.mark.entries("int80")
 def test_addresses_of_a_32_bit_program_end_at_4_gib_or_at_3(guest, entry):
@@ -90,9 +110,6 @@ def test_a_32_bit_call_of_a_64_bit_program_maps_what_a_32_bit_program_can_name(g
     assert [hex(at) for at in narrow if at >> 32] == []
     assert [hex(at) for at in wide if not at >> 32] == []
     assert map_at(guest, INT80_64, 0).errno is None
-
-
-NO_REPLACE, PAGE = 0x10_0000, 4096
 
 
 def test_an_address_that_is_free_is_given_and_one_that_is_taken_stays(guest, entry):

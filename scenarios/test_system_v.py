@@ -26,7 +26,7 @@ REMOVE, SET, STAT = range(3)
 GET_VALUE, GET_ALL, GET_LAST, SET_VALUE, SET_ALL = 12, 13, 11, 16, 17
 MSGSND, MSGRCV, MSGCTL, SHMAT, SHMDT, SHMCTL, SEMCTL, NEW_FORM = 11, 12, 14, 21, 22, 24, 3, 0x100
 SCRATCH, MAPPED = ARENA.start + 0x8000, 0x2E00_0000
-QUEUE_BYTES = 16_384
+QUEUE_BYTES, PAGE = 16_384, 4096
 EXECUTE, UNDO = 0o100000, 0x1000
 OPERATE = {"x86_64": "semtimedop", "i386": "semtimedop_time64"}
 OWNER = (1001, 2002)
@@ -313,6 +313,25 @@ def test_ipc_reads_semctls_fourth_argument_from_memory(guest, entry, make):
     assert guest.call(entry, "ipc", SEMCTL, number, 1, SET_VALUE, entry.table.words(9)).value == 0
     got = guest.call(entry, "ipc", SEMCTL, number, 1, GET_VALUE, entry.table.words(0))
     assert got.value == 9
+
+
+BY_PLACE = {"msg": ((), 11, 13), "sem": ((1,), 18, 20), "shm": ((PAGE,), 13, 15)}
+"""How a thing of each kind is made, and what describes one by its place, the latter to anybody."""
+PLACES, PLACE_BITS = 64, 0x7FFF
+
+
+@pytest.mark.parametrize("kind", BY_PLACE)
+def test_who_describes_a_thing_by_its_place_tells_its_number(guest, entry, make, kind):
+    """Once the places were all taken and left it has more bits: ipc/util.c ipc_idr_alloc (6.1)."""
+    size, *commands = BY_PLACE[kind]
+    in_set = (0,) if kind == "sem" else ()
+    first, again = make(f"{kind}get", *size), (f"{kind}get", KEY, *size, CREATE | MODE)
+    removals = [(f"{kind}ctl", first + n, *in_set, REMOVE, 0) for n in range(PLACES)]
+    guest.series(entry, [call for removal in removals for call in (removal, again)])
+    number = make(f"{kind}get", *size)
+    assert number > PLACE_BITS
+    calls = [(f"{kind}ctl", number & PLACE_BITS, *in_set, one, Buffer(128)) for one in commands]
+    assert [said.value for said in guest.series(entry, calls)] == [number, number]
 
 
 LIMITS, IN_USE, MESSAGES_IN_USE, SEMAPHORES_IN_USE = 3, 14, 12, 19

@@ -183,7 +183,10 @@ def test_times_of_a_file_that_make_no_sense_are_einval(guest, entry):
     calls = (
         ("utimes", FILE, entry.table.words(1, 1_000_000, 1, 0)),
         ("utimes", FILE, entry.table.words(1, 0, 1, -1)),
-        ("futimesat", AT_HERE, FILE, entry.table.words(1, 0, 1, 1_000_000)),
+        *[
+            ("futimesat", AT_HERE, FILE, entry.table.words(*times))
+            for times in ((1, 1_000_000, 1, 0), (1, -1, 1, 0), (1, 0, 1, 1_000_000), (1, 0, 1, -1))
+        ],
         ("utimensat", AT_HERE, FILE, entry.table.words(1, SECOND_NS, 1, 0), 0),
         ("utimensat", AT_HERE, FILE, entry.table.words(1, 0, 1, -1), 0),
         ("utimensat", AT_HERE, FILE, entry.table.words(1, 0, 1, 0), 1),
