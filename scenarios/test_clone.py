@@ -7,7 +7,7 @@ kernel_clone (6.1).
 
 import contextlib
 import struct
-from errno import EEXIST, EFAULT, EINVAL, EPERM
+from errno import EEXIST, EFAULT, EINVAL, ENOSYS, EPERM
 
 import pytest
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 SIGCHLD, SIGTRAP, EVENT_FORK = 17, 5, 1
 CLONE_VM, CLONE_PIDFD, CLONE_SETTLS, CLONE_PARENT_SETTID = 0x100, 0x1000, 0x8_0000, 0x10_0000
 CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x20_0000, 0x100_0000
-CLONE_SIGHAND, CLONE_THREAD = 0x800, 0x1_0000
+CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD = 0x200, 0x400, 0x800, 0x1_0000
 SI_USER, SI_TKILL = 0, -6
 SS_DISABLE = 2
 WAIT_ALL = 0x4000_0000
@@ -139,6 +139,27 @@ def test_a_thread_signs_its_signals_as_its_process(puppet, entry):
             seen.append((name, told["code"], told["pid"]))
     by_number = [(name, SI_TKILL, own[0]) for name in ("tkill", "tgkill")]
     assert seen == [("kill", SI_USER, own[0]), *by_number]
+
+
+SHARED = {1: CLONE_VM, 2: CLONE_FILES, 3: CLONE_FS, 4: CLONE_SIGHAND}
+"""By the number that kcmp has for it: the flag by which a child has its parent's."""
+
+
+def test_a_child_has_in_common_what_it_was_asked_for_and_nothing_else(guest, puppet, entry):
+    """Source: kernel/fork.c copy_mm, copy_files, copy_fs, copy_sighand; kernel/kcmp.c (6.1)."""
+    stage, own, seen = puppet.strings.stage, puppet.tracer, {}
+    if guest.call(own, "kcmp", puppet.pid, puppet.pid, 1, 0, 0).errno == ENOSYS:
+        pytest.skip("built without")
+    ends = (1 << SIGCHLD - 1).to_bytes(8, "little")
+    assert puppet.ptrace(Request.SETSIGMASK, 8, ends).value == 0
+    cases = (0, CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_VM | CLONE_SIGHAND)
+    for flags in cases:
+        with cloned(puppet, entry, flags, stage + 0x9000) as child:
+            pids = puppet.pid, child.pid
+            answers = [guest.call(own, "kcmp", *pids, kind, 0, 0).value for kind in SHARED]
+            seen[flags] = [answer == 0 for answer in answers]
+        assert puppet.resume() == TRAP_STOP
+    assert seen == {flags: [bool(flags & one) for one in SHARED.values()] for flags in cases}
 
 
 OWNER_DIED, WAITERS, BEFORE_ENTRY = 0x4000_0000, 0x8000_0000, -8

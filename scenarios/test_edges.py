@@ -471,6 +471,7 @@ def test_the_end_of_the_heap_is_told_also_where_it_stays(guest, entry):
 
 
 DUMPABLE, KEEP_CAPS, TIMING, CAPABILITY, MACHINE_CHECKS, SUBREAPER = 4, 8, 14, 23, 33, 36
+SLACK = 29
 NO_HUGE_PAGES = 41
 
 
@@ -511,6 +512,8 @@ def test_processes(guest, entry):
         (0, "prctl", KEEP_CAPS, 0, 0, 0, 0),
         (-EINVAL, "prctl", TIMING, 1, 0, 0, 0),
         (0, "prctl", TIMING, 0, 0, 0, 0),
+        *[(0, "prctl", SLACK, 1, 0, 0, 0), (1, "prctl", SLACK + 1, 0, 0, 0, 0)],
+        *[(0, "prctl", SLACK, 0, 0, 0, 0), (50_000, "prctl", SLACK + 1, 0, 0, 0, 0)],
         (1, "prctl", CAPABILITY, 0, 0, 0, 0),
         (-EINVAL, "prctl", CAPABILITY, 64, 0, 0, 0),
         (-EINVAL, "prctl", NO_HUGE_PAGES, 1, 1, 0, 0),

@@ -7,11 +7,13 @@ setup_arg_pages (5.10, 6.1).
 """
 
 import struct
+from errno import EINVAL
 
 import pytest
 
 from harness.agent.ptrace import CALL_STOP, Request, plain_name, words
 from harness.agent.puppet import INSTRUCTIONS, start_puppet
+from harness.agent.structures import EVENT
 from harness.arch import I386
 
 pytestmark = pytest.mark.room("the root folder is a guest's")
@@ -97,6 +99,19 @@ def test_a_stack_is_executable_where_the_file_says_so_or_an_old_one_nothing(gues
         says: (stack, *become(guest, puppet, stack)[1:]) for says, (stack, *_) in expected.items()
     }
     assert seen == expected
+
+
+MONOTONIC, NO_SIGNAL = 1, 1
+
+
+def test_a_new_program_has_no_timers_of_the_former(guest, puppet):
+    """Source: fs/exec.c begin_new_exec; kernel/time/posix-timers.c exit_itimers (6.1)."""
+    at, abi = puppet.registers()["sp"] - 0x200, puppet.abi
+    puppet.write(at, EVENT[abi.name].encode(how=NO_SIGNAL))
+    assert make_call(puppet, "timer_create", MONOTONIC, at, at + 0x100) == 0
+    timer = int.from_bytes(puppet.read(at + 0x100, 4), "little")
+    become(guest, puppet)
+    assert abi.signed(make_call(puppet, "timer_gettime", timer, 0) & abi.mask) == -EINVAL
 
 
 LAST = {("i386", "i386"): 0xC000_0000, ("x86_64", "i386"): 0xFFFF_E000}

@@ -6,10 +6,17 @@ kernel/futex/waitwake.c futex_atomic_op_inuser; kernel/futex/pi.c (6.1); man 2 f
 """
 
 from errno import EAGAIN, EDEADLK, EFAULT, EINVAL, ENOSYS, EPERM
+from mmap import MAP_SHARED
+from os import O_CREAT, O_RDWR
 
 import pytest
 
+from harness.agent import clocks
+from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
+from harness.agent.ptrace import CALL_STOP, Request
+from harness.agent.puppet import start_puppet
+from harness.arch import I386
 from harness.landscape import ARENA, READ_ONLY
 from harness.pointers import bad_pointers
 
@@ -49,6 +56,48 @@ def test_an_operation_changes_the_second_word_as_it_says(guest, entry, name):
     assert said.value == 0
     seen = [guest.read(entry.abi, where, 8) for where in (FIRST, SECOND)]
     assert seen == [word(OLD) * 2, word(expected) + word(OLD)]
+
+
+SHARED, PATH, READ_WRITE, MAP_FIXED = 0x2E00_0000, b"/futex\0", 3, 0x10
+MOST = 0xFFFF_FFFF
+EQUAL, UNEQUAL, LESS, AT_MOST, MORE, AT_LEAST = range(6)
+
+
+@pytest.fixture
+def sleeper(guest, entry):
+    """Give a process that waits for a word to be other than -5, which the executor has too."""
+    fd = guest.call(entry, "open", PATH, O_CREAT | O_RDWR, 0o600).value
+    assert guest.call(entry, "pwrite64", fd, word(-5 & MOST), 4, 0, 0).value == 4
+    mmap = "mmap2" if entry.table is I386 else "mmap"
+    where = (SHARED, 4096, READ_WRITE, MAP_SHARED | MAP_FIXED)
+    assert guest.call(entry, mmap, *where, fd, 0).value == SHARED
+    with start_puppet(guest, entry.abi) as puppet:
+        puppet.write(puppet.strings.stage, PATH)
+        held = puppet.call(entry, "open", puppet.strings.stage, O_RDWR)
+        assert puppet.call(entry, mmap, *where, held, 0) == SHARED
+        puppet.prepare(entry, "futex", SHARED, WAIT, -5 & MOST, 0)
+        assert puppet.resume(Request.SYSCALL) == CALL_STOP
+        assert puppet.ptrace(Request.SYSCALL).value == 0
+        yield puppet
+
+
+COMPARED = (
+    *((-5, UNEQUAL, -5, 0), (-3, LESS, -5, 0), (-5, AT_LEAST, -3, 0), (7, AT_MOST, 6, 0)),
+    *((7, MORE, 7, 0), (-7, MORE, 7, 0), (7, EQUAL, 8, 0), (-1, EQUAL, -1, 1)),
+)
+"""What is there, how it is compared and with what, and how many wake."""
+
+
+def test_who_waits_for_the_second_word_wakes_if_it_was_as_compared(guest, entry, sleeper):
+    """Both numbers have a sign: kernel/futex/waitwake.c futex_atomic_op_inuser (6.1)."""
+    rows = [(0, clocks.WAIT, entry.table.words(0, 20_000_000), 0)]
+    following = [there for there, *_ in COMPARED[1:]]
+    for (_, compare, than, woken), new in zip(COMPARED, [*following, -2], strict=True):
+        code = operation(0, new & 0xFFF) | compare << 24 | than & 0xFFF
+        rows.append((woken, "futex", FIRST, WAKE_OP, 1, 1, SHARED, code))
+    assert find_wrong(guest, entry, rows) == []
+    assert sleeper.wait() == CALL_STOP
+    assert sleeper.read(SHARED, 4) == word(-2 & MOST)
 
 
 def test_an_operation_that_is_none_changes_nothing(guest, entry):

@@ -202,7 +202,7 @@ def test_epoll_gives_back_what_it_was_given(guest, entry, pipe):
     assert guest.call(entry, "epoll_wait", fd, Buffer(32), 0, 0).errno == EINVAL
 
 
-ONCE, ON_CHANGE = 1 << 30, 1 << 31
+ALONE, ONCE, ON_CHANGE = 1 << 28, 1 << 30, 1 << 31
 
 
 def test_epoll_tells_once_or_at_a_change_where_it_is_asked_to(guest, entry, pipe):
@@ -225,6 +225,26 @@ def test_epoll_tells_once_or_at_a_change_where_it_is_asked_to(guest, entry, pipe
         (0, "epoll_ctl", fd, DELETE, pipe[0], 0),
         (-ENOENT, "epoll_ctl", fd, DELETE, pipe[0], 0),
         (-ENOENT, "epoll_ctl", fd, MODIFY, pipe[0], once),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_who_alone_is_told_is_said_at_first_and_stays(guest, entry, pipe):
+    """Source: fs/eventpoll.c do_epoll_ctl, EPOLLEXCLUSIVE_OK_BITS (6.1)."""
+    fd, other = (guest.call(entry, "epoll_create1", 0).value for _ in range(2))
+    plain, alone, change, once, urgent = (
+        struct.pack("<IQ", READABLE | how, DATA)
+        for how in (0, ALONE, ALONE | ON_CHANGE, ALONE | ONCE, ALONE | 2)
+    )
+    rows = [
+        *[(-EINVAL, "epoll_ctl", fd, ADD, pipe[0], bad) for bad in (once, urgent)],
+        (-EINVAL, "epoll_ctl", fd, ADD, other, alone),
+        (0, "epoll_ctl", fd, ADD, pipe[0], plain),
+        (-EINVAL, "epoll_ctl", fd, MODIFY, pipe[0], alone),
+        (0, "epoll_ctl", fd, DELETE, pipe[0], 0),
+        (0, "epoll_ctl", fd, ADD, pipe[0], change),
+        *[(-EINVAL, "epoll_ctl", fd, MODIFY, pipe[0], event) for event in (plain, change)],
+        (1, "epoll_wait", fd, Buffer(32), 2, 0),
     ]
     assert find_wrong(guest, entry, rows) == []
 

@@ -6,7 +6,7 @@ get_sigset_argpack, struct sel_arg_struct; ipc/syscall.c, ipc/compat; fs/aio.c (
 """
 
 import struct
-from errno import EAGAIN, EFAULT, EINVAL
+from errno import EAGAIN, EBADF, EFAULT, EINVAL
 
 import pytest
 
@@ -224,6 +224,23 @@ def test_a_mask_for_the_time_of_io_pgetevents_is_pointed_to_and_as_long_as_it_sa
         said = guest.call(entry, "io_pgetevents", context, 0, 0, 0, nothing, two)
         seen[mask] = said.errno
     assert seen == cases
+
+
+def test_the_end_of_an_operation_is_counted_where_that_is_asked(guest, entry):
+    """Source: fs/aio.c io_submit_one, iocb_put, IOCB_FLAG_RESFD (6.1)."""
+    made = guest.call(entry, "io_setup", 4, Buffer(entry.table.word_bytes, fill=0))
+    if made.errno:
+        pytest.skip("built without asynchronous I/O")
+    context = int.from_bytes(made.memory[0], "little")
+    file = guest.call(entry, "memfd_create", b"aio\0", 0).value
+    counter, seen = guest.call(entry, "eventfd2", 0, 0).value, []
+    for flags, told in ((1, counter), (1, counter), (0, counter), (1, file), (1, -1)):
+        block = IOCB.pack(0, 0, 0, WRITE, 0, file, DATA, 5, 0, 0, flags, told & 0xFFFF_FFFF)
+        guest.write(entry.abi, CONTROL, block)
+        said = guest.call(entry, "io_submit", context, 1, entry.table.words(CONTROL))
+        seen.append(said.value)
+    assert seen == [1, 1, 1, -EINVAL, -EBADF]
+    assert guest.call(entry, "read", counter, Buffer(8), 8).memory == ((2).to_bytes(8, "little"),)
 
 
 def test_a_bad_robust_list_harms_nobody_at_exit(guest, entry):

@@ -11,6 +11,7 @@ from os import O_CREAT, O_RDWR
 
 import pytest
 
+from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 from harness.arch import I386
 from harness.landscape import ARENA
@@ -116,6 +117,34 @@ def test_an_interval_timer_wants_less_than_a_second_besides(guest, entry):
     assert {said.errno for said in guest.series(entry, calls)} == {EINVAL}
     fine = entry.table.words(0, 999_999, 0, 0)
     assert guest.call(entry, "setitimer", VIRTUAL, fine, 0).value == 0
+
+
+def test_an_alarm_tells_whole_seconds_and_of_a_part_one(guest, entry):
+    """The nearest, but none only if none is left: kernel/time/itimer.c alarm_setitimer (6.1)."""
+    cases = {(100, 900_000): 101, (100, 400_000): 100, (0, 400_000): 1, (0, 0): 0}
+    rows = []
+    for left, answer in cases.items():
+        rows += [(0, "setitimer", REAL, entry.table.words(0, 0, *left), 0), (answer, "alarm", 0)]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_a_timer_that_is_turned_off_has_no_interval_or_the_new_one(guest, entry):
+    """Source: itimer.c do_setitimer, set_cpu_itimer; posix-timers.c; timerfd.c (6.1)."""
+    made = guest.call(entry, "timer_create", MONOTONIC, 0, Buffer(4)).memory[0]
+    timer = int.from_bytes(made, "little")
+    fd = guest.call(entry, "timerfd_create", MONOTONIC, 0).value
+    on, off, none = (entry.table.words(*it) for it in ((9, 8, 7000, 0), (5, 8000, 0, 0), (0,) * 4))
+    cases = [
+        (("setitimer", REAL), ("getitimer", REAL), none),
+        (("setitimer", VIRTUAL), ("getitimer", VIRTUAL), off),
+        (("timer_settime", timer, 0), ("timer_gettime", timer), none),
+        (("timerfd_settime", fd, 0), ("timerfd_gettime", fd), off),
+    ]
+    seen = []
+    for setting, asking, _ in cases:
+        calls = [(*setting, on, 0), (*setting, off, 0), (*asking, Buffer(len(off)))]
+        seen.append((setting, asking, guest.series(entry, calls)[-1].memory[0]))
+    assert seen == cases
 
 
 @pytest.mark.parametrize("kind", ["timerfd", "timer"])

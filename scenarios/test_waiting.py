@@ -17,8 +17,8 @@ from harness.agent.structures import ACTION, ENDED
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
 BLOCKED = (1 << SIGCHLD - 1).to_bytes(8, "little")
-SIG_BLOCK, P_PID = 0, 1
-WNOHANG, WSTOPPED, WCONTINUED, WNOWAIT = 1, 2, 8, 0x100_0000
+SIG_BLOCK, P_PID, P_PGID = 0, 1, 2
+WNOHANG, WSTOPPED, WEXITED, WCONTINUED, WNOWAIT = 1, 2, 4, 8, 0x100_0000
 CLD_STOPPED, CLD_CONTINUED = 5, 6
 SA_NOCLDSTOP, SA_NOCLDWAIT = 1, 2
 ROOM = 0x1000
@@ -77,6 +77,26 @@ def test_a_stop_and_a_continuation_are_told_once_unless_they_are_left(entry, par
         assert parent.call(entry, "kill", child, signal) == 0
         seen = [told(parent, entry, child, kind | more) for more in (WNOWAIT, WNOHANG, WNOHANG)]
         assert seen == [expected, expected, (0, 0)], "left, taken, and again"
+
+
+@pytest.mark.needs(since="5.4")
+def test_a_parent_waits_for_its_own_group(guest, entry):
+    """Not for that of the session's leader. Source: kernel/exit.c kernel_waitid, wait4 (6.1)."""
+    waits = (("waitid", P_PGID, 0, 0, WEXITED | WNOHANG, 0), ("wait4", 0, 0, WNOHANG, 0))
+    options, seen = Option.TRACEFORK | Option.TRACESYSGOOD, []
+    with start_puppet(guest, entry.abi, options=options) as leader:
+        parent = leader.fork()
+        try:
+            assert parent.resume() == TRAP_STOP
+            child = parent.fork()
+            assert parent.resume() == TRAP_STOP
+            for moved in (None, (0, 0), (child.pid, parent.pid)):
+                assert moved is None or parent.call(entry, "setpgid", *moved) == 0
+                seen.append([parent.call(entry, *wait) for wait in waits])
+        finally:
+            child.kill()
+            parent.kill()
+    assert seen == [[0, 0], [-ECHILD, -ECHILD], [0, 0]]
 
 
 def test_a_parent_has_a_signal_of_each_stop_unless_it_wants_none(entry, parent):
