@@ -24,7 +24,7 @@ SIGCHLD, SIGTRAP, EVENT_FORK = 17, 5, 1
 CLONE_VM, CLONE_PIDFD, CLONE_SETTLS, CLONE_PARENT_SETTID = 0x100, 0x1000, 0x8_0000, 0x10_0000
 CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x20_0000, 0x100_0000
 CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD = 0x200, 0x400, 0x800, 0x1_0000
-SI_USER, SI_TKILL = 0, -6
+SI_USER, SI_TKILL, SET_PARENTS_END = 0, -6, 1
 SS_DISABLE = 2
 WAIT_ALL = 0x4000_0000
 NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
@@ -139,6 +139,28 @@ def test_a_thread_signs_its_signals_as_its_process(puppet, entry):
             seen.append((name, told["code"], told["pid"]))
     by_number = [(name, SI_TKILL, own[0]) for name in ("tkill", "tgkill")]
     assert seen == [("kill", SI_USER, own[0]), *by_number]
+
+
+def test_a_child_is_told_of_its_parents_end_if_it_asks_itself(puppet, entry):
+    """Source: kernel/fork.c copy_process, kernel/exit.c reparent_leader, pdeath_signal (6.1)."""
+    at = puppet.strings.stage + 0x1800
+    assert puppet.call(entry, "prctl", SET_PARENTS_END, SIGUSR2, 0, 0, 0) == 0
+    with cloned(puppet, entry, 0) as child:
+        assert child.resume() == TRAP_STOP
+        child.write(at, b"\xff" * 8)
+        assert child.call(entry, "prctl", SET_PARENTS_END + 1, at, 0, 0, 0) == 0
+        assert child.read(at, 8) == bytes(4) + b"\xff" * 4
+        assert child.call(entry, "prctl", SET_PARENTS_END, SIGUSR1, 0, 0, 0) == 0
+        puppet.kill()
+        assert child.resume() == Status.stopped(SIGUSR1)
+
+
+def test_a_child_masks_the_modes_of_its_files_as_its_parent(puppet, entry):
+    """Source: fs/fs_struct.c copy_fs_struct (6.1)."""
+    puppet.call(entry, "umask", 0o517)
+    with cloned(puppet, entry, 0) as child:
+        assert child.resume() == TRAP_STOP
+        assert oct(child.call(entry, "umask", 0)) == oct(0o517)
 
 
 SHARED = {1: CLONE_VM, 2: CLONE_FILES, 3: CLONE_FS, 4: CLONE_SIGHAND}

@@ -11,7 +11,7 @@ from errno import EINVAL
 
 import pytest
 
-from harness.agent.ptrace import CALL_STOP, Request, plain_name, words
+from harness.agent.ptrace import CALL_STOP, Request, pack, plain_name, words
 from harness.agent.puppet import INSTRUCTIONS, start_puppet
 from harness.agent.structures import EVENT
 from harness.arch import I386
@@ -101,7 +101,7 @@ def test_a_stack_is_executable_where_the_file_says_so_or_an_old_one_nothing(gues
     assert seen == expected
 
 
-MONOTONIC, NO_SIGNAL = 1, 1
+MONOTONIC, NO_SIGNAL, DISABLED = 1, 1, 2
 
 
 def test_a_new_program_has_no_timers_of_the_former(guest, puppet):
@@ -112,6 +112,29 @@ def test_a_new_program_has_no_timers_of_the_former(guest, puppet):
     timer = int.from_bytes(puppet.read(at + 0x100, 4), "little")
     become(guest, puppet)
     assert abi.signed(make_call(puppet, "timer_gettime", timer, 0) & abi.mask) == -EINVAL
+
+
+@pytest.mark.parametrize("name", ["alternate stack", "robust list"])
+def test_a_new_program_has_none_that_lay_in_the_formers_memory(guest, puppet, name):
+    """Source: fs/exec.c begin_new_exec; kernel/futex/core.c futex_exec_release (6.1)."""
+    at, abi, width = puppet.registers()["sp"] - 0x200, puppet.abi, puppet.abi.bits // 8
+    setting, given, asking, told = {
+        "alternate stack": (
+            *(("sigaltstack", at, 0), (at, 0, 0x4000)),
+            *(("sigaltstack", 0, 0), (0, DISABLED, 0)),
+        ),
+        "robust list": (
+            *(("set_robust_list", at, 3 * width), (at, 0, 0)),
+            *(("get_robust_list", 0, 0, 2 * width), (0, 0xA5, 3 * width)),
+        ),
+    }[name]
+    puppet.write(at, pack(given, abi))
+    assert make_call(puppet, *setting) == 0
+    become(guest, puppet)
+    at = puppet.registers()["sp"] - 0x200
+    puppet.write(at, pack((0xA5,) * 3, abi))
+    assert make_call(puppet, asking[0], asking[1], *(at + more for more in asking[2:])) == 0
+    assert words(puppet.read(at, 3 * width), abi) == told
 
 
 LAST = {("i386", "i386"): 0xC000_0000, ("x86_64", "i386"): 0xFFFF_E000}

@@ -64,7 +64,7 @@ EQUAL, UNEQUAL, LESS, AT_MOST, MORE, AT_LEAST = range(6)
 
 
 @pytest.fixture
-def sleeper(guest, entry):
+def waiter(guest, entry):
     """Give a process that waits for a word to be other than -5, which the executor has too."""
     fd = guest.call(entry, "open", PATH, O_CREAT | O_RDWR, 0o600).value
     assert guest.call(entry, "pwrite64", fd, word(-5 & MOST), 4, 0, 0).value == 4
@@ -88,7 +88,7 @@ COMPARED = (
 """What is there, how it is compared and with what, and how many wake."""
 
 
-def test_who_waits_for_the_second_word_wakes_if_it_was_as_compared(guest, entry, sleeper):
+def test_who_waits_for_the_second_word_wakes_if_it_was_as_compared(guest, entry, waiter):
     """Both numbers have a sign: kernel/futex/waitwake.c futex_atomic_op_inuser (6.1)."""
     rows = [(0, clocks.WAIT, entry.table.words(0, 20_000_000), 0)]
     following = [there for there, *_ in COMPARED[1:]]
@@ -96,8 +96,8 @@ def test_who_waits_for_the_second_word_wakes_if_it_was_as_compared(guest, entry,
         code = operation(0, new & 0xFFF) | compare << 24 | than & 0xFFF
         rows.append((woken, "futex", FIRST, WAKE_OP, 1, 1, SHARED, code))
     assert find_wrong(guest, entry, rows) == []
-    assert sleeper.wait() == CALL_STOP
-    assert sleeper.read(SHARED, 4) == word(-2 & MOST)
+    assert waiter.wait() == CALL_STOP
+    assert waiter.read(SHARED, 4) == word(-2 & MOST)
 
 
 def test_an_operation_that_is_none_changes_nothing(guest, entry):

@@ -29,8 +29,8 @@ from harness.agent.structures import (
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
-SIGUSR1, SIGCHLD, FIRST, LAST = 10, 17, 34, 64
-"""Two of the old kind, and of the new kind the first that C libraries leave alone and the last."""
+SIGUSR1, SIGALRM, SIGCHLD, FIRST, LAST = 10, 14, 17, 34, 64
+"""Three of the old kind, and of the new the first that C libraries leave alone and the last."""
 SI_USER, SI_QUEUE, SI_TIMER, SI_TKILL, CLD_EXITED, POLL_IN = 0, -1, -2, -6, 1, 1
 VALUE = 0x1122_3344_5566_7788
 BLOCK, MONOTONIC = 0, 1
@@ -261,6 +261,35 @@ def test_a_timer_that_runs_out_brings_its_number_and_value(guest, entry):
     seen = take(guest, entry, FIRST, TIMED[entry.table.name])
     sent = {"signal": FIRST, "errno": 0, "code": SI_TIMER}
     assert seen == {**sent, "timer": number, "overrun": 0, "value": value}
+
+
+def test_a_timer_brings_its_number_as_value_where_nothing_is_said(guest, entry):
+    """Source: kernel/time/posix-timers.c do_timer_create (6.1)."""
+    assert guest.call(entry, "rt_sigprocmask", BLOCK, bits(SIGALRM), 0, 8).value == 0
+    made = [guest.call(entry, "timer_create", MONOTONIC, 0, Buffer(4)) for _ in range(2)]
+    number, soon = int.from_bytes(made[1].memory[0], "little"), entry.table.words(0, 0, 0, 1)
+    assert guest.call(entry, "timer_settime", number, 0, soon, 0).value == 0
+    seen = take(guest, entry, SIGALRM, TIMED[entry.table.name])
+    assert number > 0
+    assert (seen["timer"], seen["value"]) == (number, number)
+
+
+PENDING_LIMIT = 11
+
+
+def test_no_more_signals_are_queued_than_may_wait(guest, entry, own):
+    """But one is sent without its details. Source: kernel/signal.c __send_signal_locked (6.1)."""
+    queued = QUEUED[entry.table.name].encode(signal=FIRST, code=SI_QUEUE, pid=own)
+    queued = queued.ljust(SIGNAL_BYTES, b"\0")
+    rows = [
+        (0, "prlimit64", 0, PENDING_LIMIT, struct.pack("<QQ", 2, 2), 0),
+        *[(answer, "rt_sigqueueinfo", own, FIRST, queued) for answer in (0, 0, -EAGAIN)],
+        *[(0, "kill", own, signal) for signal in (FIRST, SIGUSR1)],
+        *[(FIRST, "rt_sigtimedwait", bits(FIRST), 0, entry.table.words(0, 0), 8)] * 2,
+        (-EAGAIN, "rt_sigtimedwait", bits(FIRST), 0, entry.table.words(0, 0), 8),
+        (SIGUSR1, "rt_sigtimedwait", bits(SIGUSR1), 0, entry.table.words(0, 0), 8),
+    ]
+    assert find_wrong(guest, entry, rows) == []
 
 
 @pytest.mark.usefixtures("own")

@@ -163,6 +163,10 @@ def test_a_timer_is_told_as_it_was_set(guest, entry, kind, wide):
     assert 69_900 < seconds <= 70_000
     bad = pairs(entry, 0, 0, 1, SECOND_NS, wide=wide)
     assert guest.call(entry, names[0], timer, 0, bad, 0).errno == EINVAL
+    room = Buffer(len(setting) + 8)
+    old = guest.call(entry, names[0], timer, 0, bytes(len(setting)), room).memory[0]
+    assert old[:half] == setting[:half]
+    assert 69_900 < int.from_bytes(old[half : half + half // 2], "little") <= 70_000
 
 
 def stamps(guest, entry):

@@ -6,7 +6,7 @@ do_notify_parent_cldstop (6.1); man 2 wait. The words of both calls: test_proces
 """
 
 from errno import EAGAIN, ECHILD
-from signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGSTOP
+from signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1
 
 import pytest
 
@@ -17,6 +17,8 @@ from harness.agent.structures import ACTION, ENDED
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
 BLOCKED = (1 << SIGCHLD - 1).to_bytes(8, "little")
+AWAITED = (1 << SIGUSR1 - 1 | 1 << SIGCHLD - 1).to_bytes(8, "little")
+ONLY_CLONES, ALL_CHILDREN, SUBREAPER = -0x8000_0000, 0x4000_0000, 36
 SIG_BLOCK, P_PID, P_PGID = 0, 1, 2
 WNOHANG, WSTOPPED, WEXITED, WCONTINUED, WNOWAIT = 1, 2, 4, 8, 0x100_0000
 CLD_STOPPED, CLD_CONTINUED = 5, 6
@@ -79,24 +81,92 @@ def test_a_stop_and_a_continuation_are_told_once_unless_they_are_left(entry, par
         assert seen == [expected, expected, (0, 0)], "left, taken, and again"
 
 
+@pytest.fixture
+def family(guest, entry):
+    """Give a session's leader, its child and the child of that, who have SIGUSR1 blocked."""
+    options = Option.TRACEFORK | Option.TRACECLONE | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as leader:
+        assert leader.ptrace(Request.SETSIGMASK, 8, AWAITED).value == 0
+        people = [leader]
+        for _ in range(2):
+            people.append(people[-1].fork())
+            assert [one.resume() for one in people[-2:]] == [TRAP_STOP] * 2
+        yield people
+        for one in people[:0:-1]:
+            one.kill()
+
+
 @pytest.mark.needs(since="5.4")
-def test_a_parent_waits_for_its_own_group(guest, entry):
+def test_a_parent_waits_for_its_own_group(entry, family):
     """Not for that of the session's leader. Source: kernel/exit.c kernel_waitid, wait4 (6.1)."""
     waits = (("waitid", P_PGID, 0, 0, WEXITED | WNOHANG, 0), ("wait4", 0, 0, WNOHANG, 0))
-    options, seen = Option.TRACEFORK | Option.TRACESYSGOOD, []
-    with start_puppet(guest, entry.abi, options=options) as leader:
-        parent = leader.fork()
-        try:
-            assert parent.resume() == TRAP_STOP
-            child = parent.fork()
-            assert parent.resume() == TRAP_STOP
-            for moved in (None, (0, 0), (child.pid, parent.pid)):
-                assert moved is None or parent.call(entry, "setpgid", *moved) == 0
-                seen.append([parent.call(entry, *wait) for wait in waits])
-        finally:
-            child.kill()
-            parent.kill()
+    _, parent, child = family
+    seen = []
+    for moved in (None, (0, 0), (child.pid, parent.pid)):
+        assert moved is None or parent.call(entry, "setpgid", *moved) == 0
+        seen.append([parent.call(entry, *wait) for wait in waits])
     assert seen == [[0, 0], [-ECHILD, -ECHILD], [0, 0]]
+
+
+def test_a_signal_for_nobody_by_name_is_for_ones_own_group(entry, family):
+    """Source: kernel/signal.c kill_something_info (6.1)."""
+    leader, parent, _ = family
+    at, seen = leader.strings.stage + ROOM, {}
+    for one in family:
+        one.write(at, AWAITED + entry.table.words(0, 0))
+    for whom, group in ((0, parent), (-leader.pid, leader)):
+        assert parent.call(entry, "setpgid", 0, 0) == 0
+        assert parent.call(entry, "kill", whom, SIGUSR1) == 0
+        answers = [one.call(entry, "rt_sigtimedwait", at, 0, at + 8, 8) for one in family]
+        seen[group.pid] = [answer == SIGUSR1 for answer in answers]
+    assert seen == {parent.pid: [False, True, False], leader.pid: [True, False, True]}
+
+
+def test_an_orphan_goes_to_who_wants_it(entry, family):
+    """Source: kernel/fork.c copy_process; kernel/exit.c find_new_reaper (6.1)."""
+    leader, _, child = family
+    assert leader.call(entry, "prctl", SUBREAPER, 1, 0, 0, 0) == 0
+    grandchild = child.fork(entry)
+    assert grandchild.resume() == TRAP_STOP
+    child.kill()
+    assert grandchild.call(entry, "getppid") == leader.pid
+    grandchild.kill()
+
+
+def test_a_clone_is_waited_for_as_one_until_it_executes(guest, entry):
+    """One whose end no SIGCHLD tells. Source: kernel/exit.c eligible_child; fs/exec.c (6.1)."""
+    options = Option.TRACEFORK | Option.TRACECLONE | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as parent:
+        parent.prepare(entry, "clone", 0, 0, 0, 0, 0)
+        parent.resume()
+        clone = parent.follow(parent.event_message())
+        assert clone.wait().is_stop
+        assert [parent.resume(), clone.resume()] == [TRAP_STOP] * 2
+        ways, seen = (0, ONLY_CLONES, ALL_CHILDREN), []
+        clone.prepare_exec()
+        for _ in range(2):
+            waits = (("wait4", clone.pid, 0, WNOHANG | way, 0) for way in ways)
+            seen.append([parent.call(entry, *wait) for wait in waits])
+            clone.resume(Request.SYSCALL)
+            clone.resume(Request.SYSCALL)
+        clone.kill()
+    assert seen == [[-ECHILD, 0, 0], [0, -ECHILD, 0]]
+
+
+CLONE_PARENT = 0x8000
+
+
+def test_a_childs_end_is_told_to_a_common_parent_as_its_brothers(entry, family):
+    """Source: kernel/fork.c copy_process, CLONE_PARENT (6.1)."""
+    leader, parent, _ = family
+    parent.prepare(entry, "clone", CLONE_PARENT, 0, 0, 0, 0)
+    parent.resume()
+    brother = parent.follow(parent.event_message())
+    assert brother.wait().is_stop
+    assert parent.resume() == TRAP_STOP
+    seen = [one.call(entry, "wait4", brother.pid, 0, WNOHANG, 0) for one in (leader, parent)]
+    brother.kill()
+    assert seen == [0, -ECHILD]
 
 
 def test_a_parent_has_a_signal_of_each_stop_unless_it_wants_none(entry, parent):
