@@ -7,6 +7,7 @@ get_sigset_argpack, struct sel_arg_struct; ipc/syscall.c, ipc/compat; fs/aio.c (
 
 import struct
 from errno import EAGAIN, EBADF, EFAULT, EINVAL
+from os import O_NONBLOCK
 
 import pytest
 
@@ -233,7 +234,7 @@ def test_the_end_of_an_operation_is_counted_where_that_is_asked(guest, entry):
         pytest.skip("built without asynchronous I/O")
     context = int.from_bytes(made.memory[0], "little")
     file = guest.call(entry, "memfd_create", b"aio\0", 0).value
-    counter, seen = guest.call(entry, "eventfd2", 0, 0).value, []
+    counter, seen = guest.call(entry, "eventfd2", 0, O_NONBLOCK).value, []
     for flags, told in ((1, counter), (1, counter), (0, counter), (1, file), (1, -1)):
         block = IOCB.pack(0, 0, 0, WRITE, 0, file, DATA, 5, 0, 0, flags, told & 0xFFFF_FFFF)
         guest.write(entry.abi, CONTROL, block)

@@ -126,11 +126,15 @@ def test_an_orphan_goes_to_who_wants_it(entry, family):
     """Source: kernel/fork.c copy_process; kernel/exit.c find_new_reaper (6.1)."""
     leader, _, child = family
     assert leader.call(entry, "prctl", SUBREAPER, 1, 0, 0, 0) == 0
-    grandchild = child.fork(entry)
-    assert grandchild.resume() == TRAP_STOP
-    child.kill()
-    assert grandchild.call(entry, "getppid") == leader.pid
-    grandchild.kill()
+    younger, seen = leader.fork(entry), []
+    assert younger.resume() == TRAP_STOP
+    for parent in (child, younger):
+        orphan = parent.fork(entry)
+        assert orphan.resume() == TRAP_STOP
+        parent.kill()
+        seen.append(orphan.call(entry, "getppid"))
+        orphan.kill()
+    assert seen == [leader.pid] * 2, "of who was there before it was said, and of who was not"
 
 
 def test_a_clone_is_waited_for_as_one_until_it_executes(guest, entry):
