@@ -20,12 +20,13 @@ from harness.landscape import HOLE
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
-SIGCHLD, SIGTRAP, EVENT_FORK = 17, 5, 1
+SIGCHLD, SIGTRAP, EVENT_FORK, EVENT_VFORK = 17, 5, 1, 2
 CLONE_VM, CLONE_PIDFD, CLONE_SETTLS, CLONE_PARENT_SETTID = 0x100, 0x1000, 0x8_0000, 0x10_0000
 CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x20_0000, 0x100_0000
 CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD = 0x200, 0x400, 0x800, 0x1_0000
 SI_USER, SI_TKILL, SET_PARENTS_END = 0, -6, 1
-SS_DISABLE = 2
+CLONE_VFORK, CLONE_PARENT = 0x4000, 0x8000
+SS_DISABLE, BLOCK = 2, 0
 WAIT_ALL = 0x4000_0000
 NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
 GET_FS = 0x1003
@@ -42,7 +43,8 @@ def cloned(puppet, entry, flags, stack=0, wanted=0):
     fourth = (entry.table is I386) is bool(flags & CLONE_SETTLS)
     tail = (wanted, 0) if fourth else (0, wanted)
     puppet.prepare(entry, "clone", flags | SIGCHLD, stack, 0, *tail)
-    assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
+    event = EVENT_VFORK if flags & CLONE_VFORK else EVENT_FORK
+    assert puppet.resume() == Status.stopped(SIGTRAP, event)
     child = puppet.follow(puppet.event_message())
     assert child.wait().is_stop
     yield child
@@ -52,7 +54,7 @@ def cloned(puppet, entry, flags, stack=0, wanted=0):
 @pytest.fixture
 def puppet(guest, entry):
     """Give a process whose children are stopped before they run."""
-    options = Option.TRACEFORK | Option.TRACESYSGOOD
+    options = Option.TRACEFORK | Option.TRACEVFORK | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as puppet:
         yield puppet
 
@@ -91,6 +93,22 @@ def test_a_child_is_not_stepped_because_its_parent_is(guest, entry):
         assert puppet.resume() == TRAP_STOP
         puppet.go_home()
         assert puppet.call(puppet.own_entry, "wait4", child, at, WAIT_ALL, 0) == child
+        assert Status(int.from_bytes(puppet.read(at, 4), "little")) == Status.exited(42)
+
+
+def test_who_becomes_its_siblings_parent_too_tells_no_other_signal_of_it(puppet, entry):
+    """Or nobody who waits for it as for the others finds it: kernel/fork.c copy_process (6.12)."""
+    at = puppet.strings.stage + 0x1800
+    puppet.write(at, (1 << SIGCHLD - 1).to_bytes(8, "little"))
+    assert puppet.call(puppet.own_entry, "rt_sigprocmask", BLOCK, at, 0, 8) == 0
+    with cloned(puppet, entry, 0) as child:
+        given = dict.fromkeys(map(plain_name, entry.arguments), 0)
+        given |= {plain_name(entry.arguments[0]): CLONE_PARENT, "ax": child.number(entry, "clone")}
+        child.send_to(INSTRUCTIONS[entry.name] + CHILD_ENDS[entry.abi.name], **given)
+        assert child.resume() == TRAP_STOP
+        sibling = child.registers()["ax"]
+        assert puppet.resume() == TRAP_STOP
+        assert puppet.call(puppet.own_entry, "wait4", sibling, at, 0, 0) == sibling
         assert Status(int.from_bytes(puppet.read(at, 4), "little")) == Status.exited(42)
 
 
@@ -207,7 +225,9 @@ def test_locks_that_a_process_ends_with_say_so(puppet, entry):
 
 
 @pytest.mark.parametrize(
-    ("flags", "kept"), [(0, True), (CLONE_VM, False)], ids=["copied", "shared"]
+    ("flags", "kept"),
+    [(0, True), (CLONE_VM, False), (CLONE_VM | CLONE_VFORK, True)],
+    ids=["copied", "shared", "lent"],
 )
 def test_a_child_keeps_the_alternate_stack_unless_memory_is_shared(puppet, entry, flags, kept):
     abi, at = entry.table, puppet.strings.stage + 0x1800
@@ -378,3 +398,15 @@ def test_a_child_has_its_parents_x87_and_sse_registers(puppet, entry):
     with cloned(puppet, entry, 0) as child:
         seen = child.regset(Request.GETREGSET, kind, Buffer(512), 512).content
         assert seen[XMM_AND_X87].hex() == image[XMM_AND_X87].hex()
+
+
+@pytest.mark.entries("syscall")
+def test_the_older_call_takes_nothing_from_its_flags_upper_half(puppet, entry):
+    """Source: kernel/fork.c SYSCALL_DEFINE5(clone), lower_32_bits (5.7)."""
+    at, layout = puppet.strings.stage + NUMBERS, ACTION[entry.table.name]
+    puppet.write(at, layout.encode(handler=BASE))
+    assert puppet.call(entry, "rt_sigaction", SIGUSR1, at, 0, 8) == 0
+    with cloned(puppet, entry, CLEAR_HANDLERS) as child:
+        assert child.resume() == TRAP_STOP
+        assert child.call(entry, "rt_sigaction", SIGUSR1, 0, at, 8) == 0
+        assert hex(layout.decode(child.read(at, layout.size_bytes))["handler"]) == hex(BASE)

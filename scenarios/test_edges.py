@@ -553,6 +553,10 @@ def test_what_is_the_whole_machines(guest, entry):
     rows = [
         (0, "setpriority", 0, 0, -99),
         (40, "getpriority", 0, 0),
+        *[
+            (-EINVAL, "settimeofday", entry.table.words(5, microseconds), 0)
+            for microseconds in (10**6, -1, (1 << entry.table.bits) // 1000 + 1)
+        ],
         (-EINVAL, "settimeofday", 0, struct.pack("<ii", MOST_MINUTES + 1, 0)),
         (-EINVAL, "settimeofday", 0, struct.pack("<ii", -MOST_MINUTES - 1, 0)),
         (0, "sethostname", b"h" * 64, 64),

@@ -6,7 +6,7 @@ fs/signalfd.c; fs/read_write.c do_sendfile, generic_copy_file_checks; fs/ioctl.c
 """
 
 import struct
-from errno import EAGAIN, EBADF, EBUSY, EINVAL, EOVERFLOW, ESPIPE
+from errno import EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EOVERFLOW, ESPIPE
 from os import O_CREAT, O_DIRECT, O_NONBLOCK, O_PATH, O_RDWR
 
 import pytest
@@ -189,3 +189,20 @@ def test_a_look_at_a_timer_takes_no_time_away_and_adds_none(guest, entry):
     ]
     assert find_wrong(guest, entry, rows) == []
     assert guest.call(entry, "read", fd, Buffer(8), 8).memory == (number(1),)
+
+
+WATCHED, CREATED, DIRECTORY = b"/watched\0", 0x100, 0x4000_0000
+
+
+@pytest.mark.room("it makes a folder")
+def test_a_watch_tells_a_name_with_zeros_behind_it(guest, entry):
+    """As far as an event's length goes: inotify_user.c copy_event_to_user (6.12)."""
+    assert guest.call(entry, "mkdir", WATCHED, 0o700).errno in {None, EEXIST}
+    watch = guest.call(entry, "inotify_init1", O_NONBLOCK).value
+    wanted = guest.call(entry, "inotify_add_watch", watch, WATCHED, CREATED).value
+    name = b"sixteen_and_more"
+    assert guest.call(entry, "mkdir", b"/watched/" + name + b"\0", 0o700).value == 0
+    said = guest.call(entry, "read", watch, Buffer(64), 64)
+    assert guest.call(entry, "rmdir", b"/watched/" + name + b"\0").value == 0
+    event = struct.pack("<iIII", wanted, CREATED | DIRECTORY, 0, 32) + name.ljust(32, b"\0")
+    assert (said.value, said.memory[0]) == (48, event.ljust(64, b"\xa5"))

@@ -7,14 +7,29 @@ setup_arg_pages (5.10, 6.1).
 """
 
 import struct
-from errno import EINVAL
+from errno import EINVAL, ENOSYS
+from functools import partial
+from signal import SIGCHLD, SIGUSR1
 
 import pytest
 
-from harness.agent.ptrace import CALL_STOP, Request, pack, plain_name, words
+from harness.agent.arguments import Buffer
+from harness.agent.filters import AUDIT_ARCH
+from harness.agent.ptrace import (
+    CALL_STOP,
+    TRAP_STOP,
+    Option,
+    Request,
+    Status,
+    pack,
+    plain_name,
+    words,
+)
 from harness.agent.puppet import INSTRUCTIONS, start_puppet
-from harness.agent.structures import EVENT
-from harness.arch import I386
+from harness.agent.signals import SA_RESTORER
+from harness.agent.structures import ACTION, EVENT
+from harness.arch import ABIS, I386
+from harness.entry import native_entry
 
 pytestmark = pytest.mark.room("the root folder is a guest's")
 
@@ -218,3 +233,101 @@ def test_a_program_that_is_given_no_arguments_has_an_empty_one(guest, puppet):
     count, first, end, environment = words(puppet.read(at, 4 * size), puppet.abi)
     assert (count, end, environment) == (1, 0, 0)
     assert puppet.read(first, 2) == b"\0/", "and behind it the program's own path"
+
+
+AT_END, MANY = 0x300, 64 << 20
+USUAL, UNLIMITED = 8 << 20, (1 << 64) - 1
+SET_DEATH, GET_DEATH, STACK_LIMIT = 1, 2, 3
+AS_ANOTHER, AS_ONESELF = (1001, 1002, 1002), (1002, 1002, 1002)
+
+
+def test_a_new_program_is_told_nothing_of_the_old_ones_handlers(guest, puppet):
+    """Not even what they returned to. Source: kernel/signal.c flush_signal_handlers (6.12)."""
+    layout = ACTION[puppet.abi.name]
+    given = layout.encode(handler=START, flags=SA_RESTORER, restorer=START)
+    at = puppet.registers()["sp"] - AT_END
+    puppet.write(at, given)
+    assert make_call(puppet, "rt_sigaction", SIGUSR1, at, 0, 8) == 0
+    become(guest, puppet)
+    at = puppet.registers()["sp"] - AT_END
+    puppet.write(at, b"\xa5" * len(given))
+    assert make_call(puppet, "rt_sigaction", SIGUSR1, 0, at, 8) == 0
+    assert layout.decode(puppet.read(at, len(given))) == layout.decode(bytes(len(given)))
+
+
+@pytest.mark.parametrize(
+    ("ids", "signal", "limit"),
+    [(AS_ANOTHER, 0, USUAL), (AS_ONESELF, SIGUSR1, MANY)],
+    ids=["for another", "for oneself"],
+)
+def test_who_runs_for_another_has_a_usual_stack_and_outlives_its_parent(
+    guest, puppet, ids, signal, limit
+):
+    """Source: fs/exec.c begin_new_exec, secureexec (6.12)."""
+    puppet.go_home()
+    call, at = partial(puppet.call, puppet.own_entry), puppet.strings.stage + 0x1800
+    puppet.write(at, struct.pack("<QQ", MANY, UNLIMITED))
+    assert call("prlimit64", 0, STACK_LIMIT, at, 0) == 0
+    assert call("setresuid32" if puppet.abi is I386 else "setresuid", *ids) == 0
+    assert call("prctl", SET_DEATH, SIGUSR1) == 0
+    puppet.send_to(2 * INSTRUCTIONS[puppet.own_entry.name])
+    become(guest, puppet)
+    at = puppet.registers()["sp"] - AT_END
+    assert make_call(puppet, "prctl", GET_DEATH, at) == 0
+    assert make_call(puppet, "prlimit64", 0, STACK_LIMIT, 0, at + 8) == 0
+    told, _, stack, most = struct.unpack("<iiQQ", puppet.read(at, 24))
+    seen = {"signal at its parent's end": told, "stack": stack, "at most": most}
+    assert seen == {"signal at its parent's end": signal, "stack": limit, "at most": UNLIMITED}
+
+
+SEQUENCE_BYTES, SIGNATURE, NOWHERE = 32, 0x5305_3053, (1 << 32) - 1
+
+
+def test_a_new_program_registers_a_restartable_sequences_area_of_its_own(guest, puppet):
+    """Source: include/linux/rseq.h rseq_execve (6.12)."""
+    area = struct.pack("<IIQQQ", 0, NOWHERE, 0, 0, 0)
+    puppet.go_home()
+    at = puppet.strings.stage + 0x1800
+    puppet.write(at, area)
+    if puppet.call(puppet.own_entry, "rseq", at, SEQUENCE_BYTES, 0, SIGNATURE) == -ENOSYS:
+        pytest.skip("built without restartable sequences")
+    puppet.send_to(2 * INSTRUCTIONS[puppet.own_entry.name])
+    become(guest, puppet)
+    at = (puppet.registers()["sp"] - AT_END) & ~63
+    puppet.write(at, area)
+    assert make_call(puppet, "rseq", at, SEQUENCE_BYTES, 0, SIGNATURE) == 0
+
+
+SIGTRAP, EVENT_CLONE, NO_HANG, AT_EXIT = 5, 3, 1, 2
+
+
+def test_the_end_of_a_child_that_became_a_new_program_is_told_as_any_childs(guest, abi):
+    """Whatever signal its parent wanted. Source: fs/exec.c de_thread, exit_signal (6.12)."""
+    guest.write_file(path_of(READ_WRITE), least_program(abi, READ_WRITE), 0o755)
+    options = Option.TRACECLONE | Option.TRACESYSGOOD
+    with start_puppet(guest, abi, options=options) as puppet:
+        puppet.prepare(puppet.own_entry, "clone", SIGUSR1, 0, 0, 0, 0)
+        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_CLONE)
+        child = puppet.follow(puppet.event_message())
+        assert child.wait().is_stop
+        child.send_to(2 * INSTRUCTIONS[puppet.own_entry.name])
+        become(guest, child)
+        child.kill()
+        assert puppet.resume() == Status.stopped(SIGCHLD)
+        assert puppet.resume() == TRAP_STOP
+        ended = puppet.call(puppet.own_entry, "wait4", child.pid, 0, NO_HANG, 0)
+    assert ended == child.pid
+
+
+@pytest.mark.parametrize("after", ABIS)
+def test_an_exec_ends_as_a_call_of_the_new_programs(guest, puppet, after):
+    """Source: arch/x86/kernel/process_64.c set_personality_64bit, set_personality_ia32 (6.12)."""
+    if ABIS[after] not in guest.identity.arch.abis:
+        pytest.skip(f"the kernel runs no {after} programs")
+    guest.write_file(path_of(after), least_program(ABIS[after], READ_WRITE), 0o755)
+    become(guest, puppet, after)
+    number = guest.table(native_entry(ABIS[after])).number("execve")
+    said = puppet.ptrace(Request.GET_SYSCALL_INFO, 88, Buffer(88))
+    operation, arch = struct.unpack_from("<B3xI", said.memory[0])
+    assert puppet.registers()["orig_ax"] == number
+    assert (operation, hex(arch)) == (AT_EXIT, hex(AUDIT_ARCH[ABIS[after]]))

@@ -283,3 +283,15 @@ def test_groups_of_the_other_side_that_do_not_fit_are_counted(guest, entry):
         length = int.from_bytes(guest.read(entry.abi, at, 4), "little")
         seen[room] = said.value, length, said.memory[0]
     assert seen == {11: (-ERANGE, 12, b"\xa5" * 12), 12: (0, 12, groups)}
+
+
+COMPAT = 1 << 31
+
+
+@pytest.mark.entries("syscall")
+def test_a_64_bit_program_does_not_say_that_it_is_a_32_bit_one(guest, entry):
+    """Source: net/socket.c, forbid_cmsg_compat (6.12)."""
+    calls = [(name, -1, HEADER, COMPAT) for name in ("sendmsg", "recvmsg")]
+    calls += [("sendmmsg", -1, HEADER, 1, COMPAT), ("recvmmsg", -1, HEADER, 1, COMPAT, 0)]
+    seen = {one[0]: said.errno for one, said in zip(calls, guest.series(entry, calls), strict=True)}
+    assert seen == {one[0]: EINVAL for one in calls}

@@ -15,7 +15,7 @@ import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
-from harness.agent.puppet import INT3, start_puppet
+from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
 from harness.agent.signals import SA_NODEFER, SA_ONSTACK, SA_RESTORER, SA_SIGINFO
 from harness.agent.structures import ACTION
 from harness.arch import I386
@@ -125,9 +125,13 @@ def have_own_rights(puppet):
 
 def test_a_child_has_its_parents_register(puppet):
     """Source: arch/x86/kernel/process.c copy_thread (6.1)."""
-    have_own_rights(puppet)
-    child = puppet.fork()
-    child.send_to(RDPKRU + INT3)
+    entry = puppet.own_entry
+    load = b"\xb8" + puppet.number(entry, "fork").to_bytes(4, "little")  # mov $number, %eax
+    both = WRPKRU + load + INSTRUCTIONS[entry.name] + RDPKRU + INT3
+    puppet.send_to(both, ax=OWN, cx=0, dx=0)
+    puppet.resume()
+    child = puppet.follow(puppet.event_message())
+    assert child.wait().is_stop
     assert child.resume() == TRAP_STOP
     seen = child.registers()["ax"]
     child.kill()

@@ -7,7 +7,7 @@ Documentation/userspace-api/seccomp_filter.rst.
 
 import struct
 from errno import EACCES, EBADF, EFAULT, EINVAL, ENOENT, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESRCH
-from signal import SIG_IGN, SIGKILL, SIGSYS, SIGTRAP, SIGUSR1
+from signal import SIG_IGN, SIGKILL, SIGSTOP, SIGSYS, SIGTRAP, SIGUSR1
 
 import pytest
 
@@ -335,6 +335,26 @@ def test_a_privileged_tracer_suspends_the_filter_as_long_as_it_likes(guest, pupp
     assert puppet.ptrace(Request.SETOPTIONS, 0, 0).value == 0
     seen.append(puppet.call(entry, "getuid"))
     assert seen == [-77, 0, -77]
+
+
+ALL_BUT_SYS_ADMIN = (0xFFDF_FFFF, 0xFFDF_FFFF, 0, 0, 0, 0)
+
+
+@pytest.mark.guest_only("it wants privilege")
+@pytest.mark.entries(*OWN)
+def test_a_tracer_without_privilege_suspends_none_from_its_first_request_on(guest, puppet, entry):
+    """CVE-2022-30594. Source: kernel/ptrace.c ptrace_attach (6.12)."""
+    at, few = puppet.strings.stage + 0x1800, struct.pack("<6I", *ALL_BUT_SYS_ADMIN)
+    header = struct.pack("<Ii", 0x2008_0522, 0)
+    puppet.write(at, header + few)
+    assert puppet.call(entry, "capset", at, at + len(header)) == 0
+    assert puppet.ptrace(Request.DETACH, 0, SIGSTOP).value == 0
+    assert guest.call(puppet.tracer, "capset", header, few).value == 0
+    said = puppet.ptrace(Request.SEIZE, 0, Option.SUSPEND_SECCOMP)
+    if said.errno == EINVAL:
+        pytest.skip("the kernel is configured without checkpoints")
+    assert said.errno == EPERM
+    assert puppet.ptrace(Request.SEIZE).value == 0
 
 
 @pytest.mark.guest_only("it wants privilege")

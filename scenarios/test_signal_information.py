@@ -292,6 +292,21 @@ def test_no_more_signals_are_queued_than_may_wait(guest, entry, own):
     assert find_wrong(guest, entry, rows) == []
 
 
+REALTIME, ABSOLUTE, MOST = 0, 1, (1 << 31) - 1
+
+
+@pytest.mark.usefixtures("own")
+def test_a_timer_that_ran_out_too_often_says_the_most(guest, entry):
+    """Every nanosecond since 1970. Source: posix-timers.c timer_overrun_to_int (6.12)."""
+    event = EVENT[entry.table.name].encode(signal=FIRST)
+    made = guest.call(entry, "timer_create", REALTIME, event, Buffer(4))
+    number = int.from_bytes(made.memory[0], "little")
+    times = entry.table.words(0, 1, 0, 1)
+    assert guest.call(entry, "timer_settime", number, ABSOLUTE, times, 0).value == 0
+    seen = take(guest, entry, FIRST, TIMED[entry.table.name])
+    assert (seen["overrun"], guest.call(entry, "timer_getoverrun", number).value) == (MOST, MOST)
+
+
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize("signal", [SIGUSR1, SIGCHLD], ids=["fatal", "ignored"])
 def test_a_signal_is_awaited_whatever_it_does_otherwise(guest, entry, signal):

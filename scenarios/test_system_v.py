@@ -239,10 +239,14 @@ def test_ipc_maps_shared_memory_and_says_where(guest, entry, make):
     assert told(guest, entry, MEMORY, ("shmctl", number, STAT))["attachments"] == 1
 
 
+REMAP = 0o40000
+
+
 def test_shared_memory_is_mapped_at_a_page(guest, entry, make):
+    """And never in place of the first: ipc/shm.c do_shmat (6.12)."""
     number, round_down, read_only = make("shmget", 4096), 0o20000, 0o10000
     cases = {(MAPPED + 1, 0): -EINVAL, (MAPPED + 0xFFF, round_down): MAPPED}
-    cases |= {(MAPPED + 0x1000, read_only): MAPPED + 0x1000}
+    cases |= {(MAPPED + 0x1000, read_only): MAPPED + 0x1000, (0xFFF, round_down | REMAP): -EINVAL}
     calls = [("shmat", number, *case) for case in cases]
     assert dict(zip(cases, (one.value for one in guest.series(entry, calls)), strict=True)) == cases
 

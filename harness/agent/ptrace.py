@@ -67,6 +67,7 @@ class Option(IntEnum):
 
     TRACESYSGOOD = 0x1
     TRACEFORK = 0x2
+    TRACEVFORK = 0x4
     TRACECLONE = 0x8
     TRACEEXEC = 0x10
     TRACEEXIT = 0x40
