@@ -580,6 +580,8 @@ def test_what_is_the_whole_machines(guest, entry):
         (-EINVAL, "reboot", 0xFEE1_DEAD, 0, 0, 0),
     ]
     assert find_wrong(guest, entry, rows) == []
+    told = guest.call(entry, "uname", Buffer(6 * 65)).memory[0][65:130]
+    assert told == NONE.ljust(65, b"\0"), "no tail of a longer name is left"
 
 
 def test_time_and_a_few_others(guest, entry):

@@ -198,6 +198,7 @@ def test_an_alternate_stack_is_told_as_it_was_set(guest, entry, flags):
         assert guest.call(entry, "sigaltstack", layout.encode(**given), 0).value == 0
         said = guest.call(entry, "sigaltstack", 0, Buffer(layout.size_bytes))
         assert layout.decode(said.memory[0]) == given
+        assert not any(layout.gaps(said.memory[0]))
     none = layout.encode(start=1, flags=SS_DISABLE, size=1)
     assert guest.call(entry, "sigaltstack", none, 0).value == 0
     said = guest.call(entry, "sigaltstack", 0, Buffer(layout.size_bytes))

@@ -230,10 +230,14 @@ def test_nobody_elses_signal_can_be_forged(guest, entry, own):
     seen = {}
     for code in (SI_USER, SI_TKILL, SI_QUEUE):
         information = layout.encode(code=code, pid=1).ljust(SIGNAL_BYTES, b"\0")
-        parents = guest.call(entry, "rt_sigqueueinfo", 1, 0, information).value
-        ones_own = guest.call(entry, "rt_sigqueueinfo", own, 0, information).value
-        seen[code] = (parents, ones_own)
-    assert seen == {SI_USER: (-EPERM, 0), SI_TKILL: (-EPERM, 0), SI_QUEUE: (0, 0)}
+        for pid in (1, own):
+            process = guest.call(entry, "pidfd_open", pid, 0).value
+            calls = [("rt_sigqueueinfo", pid, 0, information)]
+            calls += [("rt_tgsigqueueinfo", pid, pid, 0, information)]
+            calls += [("pidfd_send_signal", process, 0, information, 0)]
+            seen[code, pid == own] = [one.value for one in guest.series(entry, calls)]
+    forged = {(SI_USER, False), (SI_TKILL, False)}
+    assert seen == {case: [-EPERM if case in forged else 0] * 3 for case in seen}
 
 
 def test_waiting_for_a_signal_ends_with_its_time(guest, entry, own):
@@ -264,7 +268,7 @@ def test_a_timer_that_runs_out_brings_its_number_and_value(guest, entry):
 
 
 def test_a_timer_brings_its_number_as_value_where_nothing_is_said(guest, entry):
-    """Source: kernel/time/posix-timers.c do_timer_create (6.1)."""
+    """As wide as a pointer. Source: kernel/time/posix-timers.c do_timer_create (6.1)."""
     assert guest.call(entry, "rt_sigprocmask", BLOCK, bits(SIGALRM), 0, 8).value == 0
     made = [guest.call(entry, "timer_create", MONOTONIC, 0, Buffer(4)) for _ in range(2)]
     number, soon = int.from_bytes(made[1].memory[0], "little"), entry.table.words(0, 0, 0, 1)

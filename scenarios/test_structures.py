@@ -8,7 +8,7 @@ cp_stat64; fs/fcntl.c; fs/locks.c; fs/statfs.c; kernel/sys.c do_sysinfo, setrlim
 """
 
 import struct
-from errno import EFBIG, EINVAL, EOVERFLOW, EPERM
+from errno import EFBIG, EINVAL, ENOSYS, EOVERFLOW, EPERM
 from os import O_CREAT, O_RDWR
 
 import pytest
@@ -227,6 +227,7 @@ def test_a_file_system_is_described(guest, entry):
     for one in said:
         found = layout.decode(one.memory[0])
         assert {name: found[name] for name in expected} == expected, one
+        assert not any(layout.gaps(one.memory[0])), one
         assert one.memory[0][layout.size_bytes :] == b"\xa5" * 8
 
 
@@ -235,6 +236,31 @@ def test_statfs64_wants_the_size_of_its_structure(guest, entry):
     size = STATFS["i386"].size_bytes
     calls = [("statfs64", b"/\0", n, Buffer(size + 8)) for n in (size - 1, size, size + 1, 0)]
     assert [one.errno for one in guest.series(entry, calls)] == [EINVAL, None, EINVAL, EINVAL]
+
+
+SPARE = {
+    "statx": ("", "30x 2s 44x 4s 12x 4s 12x 4s 12x 4s 64x 64s"),
+    "ustat": ("4x 4s 8x 16s", "8x 12s"),
+    "statfs": ("88x 32s", "48x 16s"),
+}
+"""What nobody fills in, for 64-bit and 32-bit tables.
+
+Source: include/uapi/linux/stat.h, include/linux/types.h ustat, asm-generic/statfs.h (6.12).
+"""
+
+
+def test_nobody_is_told_what_was_where_a_structure_has_nothing(guest, entry):
+    """Source: fs/stat.c cp_statx; fs/statfs.c ustat, put_compat_statfs (6.12)."""
+    wide, layout = entry.table is not I386, STAT[entry.table.name]
+    described = guest.call(entry, "stat" if wide else "stat64", b"/\0", Buffer(layout.size_bytes))
+    device, seen = layout.decode(described.memory[0])["dev"], {}
+    arguments = {"statx": (AT_HERE, b"/\0", 0, 0xFFF), "ustat": (device,), "statfs": (b"/\0",)}
+    for name, patterns in SPARE.items():
+        pattern = "<" + patterns[name == "statx" or not wide].replace(" ", "")
+        said = guest.call(entry, name, *arguments[name], Buffer(struct.calcsize(pattern)))
+        if said.errno != ENOSYS:
+            seen[name] = b"".join(struct.unpack(pattern, said.memory[0])).strip(b"\0")
+    assert seen == dict.fromkeys(seen, b"")
 
 
 GET_LOCK, GET_OPEN_FILE, SET_OPEN_FILE, WAIT_OPEN_FILE = 5, 36, 37, 38
@@ -395,6 +421,7 @@ def test_the_system_is_described(guest, entry):
     layout = SYSINFO[entry.table.name]
     said = guest.call(entry, "sysinfo", Buffer(layout.size_bytes + 8))
     assert said.memory[0][layout.size_bytes :] == b"\xa5" * 8
+    assert not any(layout.gaps(said.memory[0]))
     seen = layout.decode(said.memory[0])
     up = float(guest.read_file("/proc/uptime").split()[0])
     assert 0 <= up + 1 - seen["uptime"] <= 5

@@ -83,6 +83,7 @@ def told(guest, entry, layouts, call):
     said = guest.call(entry, *call, Buffer(layout.size_bytes + 8))
     assert said.errno is None, said
     assert said.memory[0][layout.size_bytes :] == b"\xa5" * 8
+    assert not any(layout.gaps(said.memory[0])), "something is between the fields"
     seen = layout.decode(said.memory[0])
     del seen["sequence"]
     return seen

@@ -272,6 +272,7 @@ def test_the_clocks_rate_is_told_as_it_was_set(guest, entry):
     memory = guest.read(entry.abi, ARENA.start + 0x8000, layout.size + 8)
     assert memory[layout.size :] == b"\xa5" * 8
     seen = layout.unpack_from(memory)
+    assert layout.pack(*seen) == memory[: layout.size], "something is between the fields"
     assert (seen[FREQUENCY_AT], seen[TICK_AT], seen[TOLERANCE_AT]) == (
         -65_536,
         TICK + 1,

@@ -463,6 +463,7 @@ def test_syscall_info_names_arch_number_and_arguments_at_the_entry(puppet, entry
     size, info = syscall_info(puppet)
     assert size == 80
     op, *rest = struct.unpack("<B3xIQQQ6Q", info[:80])
+    assert info[1:4] == bytes(3)
     number = puppet.number(entry, "getppid")
     assert op == ENTRY
     assert rest == [

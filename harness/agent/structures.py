@@ -33,6 +33,12 @@ class Layout:
         """Return every field's value, from memory that begins with the structure."""
         return dict(zip(self.names, struct.unpack_from(self.pattern, memory), strict=True))
 
+    def gaps(self, memory: bytes) -> bytes:
+        """Return what is between the fields, in their order: zeros where nobody left anything."""
+        ones = struct.unpack(self.pattern, b"\xff" * self.size_bytes)
+        fields = struct.pack(self.pattern, *ones)
+        return bytes(byte for byte, taken in zip(memory, fields, strict=False) if not taken)
+
     def encode(self, **values: int) -> bytes:
         """Return the structure with these values, and zeros where none is given."""
         return struct.pack(self.pattern, *(values.get(name, 0) for name in self.names))
