@@ -25,8 +25,8 @@ CLONE_VM, CLONE_PIDFD, CLONE_SETTLS, CLONE_PARENT_SETTID = 0x100, 0x1000, 0x8_00
 CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x20_0000, 0x100_0000
 CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD = 0x200, 0x400, 0x800, 0x1_0000
 SI_USER, SI_TKILL, SET_PARENTS_END = 0, -6, 1
-CLONE_VFORK, CLONE_PARENT = 0x4000, 0x8000
-SS_DISABLE, BLOCK = 2, 0
+CLONE_VFORK = 0x4000
+SS_DISABLE = 2
 WAIT_ALL = 0x4000_0000
 NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
 GET_FS = 0x1003
@@ -93,22 +93,6 @@ def test_a_child_is_not_stepped_because_its_parent_is(guest, entry):
         assert puppet.resume() == TRAP_STOP
         puppet.go_home()
         assert puppet.call(puppet.own_entry, "wait4", child, at, WAIT_ALL, 0) == child
-        assert Status(int.from_bytes(puppet.read(at, 4), "little")) == Status.exited(42)
-
-
-def test_who_becomes_its_siblings_parent_too_tells_no_other_signal_of_it(puppet, entry):
-    """Or nobody who waits for it as for the others finds it: kernel/fork.c copy_process (6.12)."""
-    at = puppet.strings.stage + 0x1800
-    puppet.write(at, (1 << SIGCHLD - 1).to_bytes(8, "little"))
-    assert puppet.call(puppet.own_entry, "rt_sigprocmask", BLOCK, at, 0, 8) == 0
-    with cloned(puppet, entry, 0) as child:
-        given = dict.fromkeys(map(plain_name, entry.arguments), 0)
-        given |= {plain_name(entry.arguments[0]): CLONE_PARENT, "ax": child.number(entry, "clone")}
-        child.send_to(INSTRUCTIONS[entry.name] + CHILD_ENDS[entry.abi.name], **given)
-        assert child.resume() == TRAP_STOP
-        sibling = child.registers()["ax"]
-        assert puppet.resume() == TRAP_STOP
-        assert puppet.call(puppet.own_entry, "wait4", sibling, at, 0, 0) == sibling
         assert Status(int.from_bytes(puppet.read(at, 4), "little")) == Status.exited(42)
 
 

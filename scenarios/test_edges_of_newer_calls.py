@@ -64,6 +64,7 @@ def test_a_child_that_makes_no_sense_is_not_made(guest, entry):
         (-EINVAL, "clone3", asked(0x8000), 88),
         (-EINVAL, "clone3", asked(0x1_0000, 0), 88),
         (-EINVAL, "clone3", asked(0x800, 0), 88),
+        *[(-EINVAL, "clone3", asked(flags), 88) for flags in (0x2_0200, 0x1000_0200)],
         *[(-EINVAL, "clone3", asked(stack=stack), 88) for stack in ((STACK, 0), (0, 4096))],
         (-EINVAL, "clone3", asked(stack=((1 << 64) - 4096, 4096)), 88),
         *[(-EINVAL, "clone3", asked(numbers=two), 88) for two in ((STACK, 0), (0, 1), (STACK, 33))],

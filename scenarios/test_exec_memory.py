@@ -9,7 +9,7 @@ setup_arg_pages (5.10, 6.1).
 import struct
 from errno import EINVAL, ENOSYS
 from functools import partial
-from signal import SIGCHLD, SIGUSR1
+from signal import SIGUSR1
 
 import pytest
 
@@ -17,10 +17,7 @@ from harness.agent.arguments import Buffer
 from harness.agent.filters import AUDIT_ARCH
 from harness.agent.ptrace import (
     CALL_STOP,
-    TRAP_STOP,
-    Option,
     Request,
-    Status,
     pack,
     plain_name,
     words,
@@ -298,25 +295,7 @@ def test_a_new_program_registers_a_restartable_sequences_area_of_its_own(guest, 
     assert make_call(puppet, "rseq", at, SEQUENCE_BYTES, 0, SIGNATURE) == 0
 
 
-SIGTRAP, EVENT_CLONE, NO_HANG, AT_EXIT = 5, 3, 1, 2
-
-
-def test_the_end_of_a_child_that_became_a_new_program_is_told_as_any_childs(guest, abi):
-    """Whatever signal its parent wanted. Source: fs/exec.c de_thread, exit_signal (6.12)."""
-    guest.write_file(path_of(READ_WRITE), least_program(abi, READ_WRITE), 0o755)
-    options = Option.TRACECLONE | Option.TRACESYSGOOD
-    with start_puppet(guest, abi, options=options) as puppet:
-        puppet.prepare(puppet.own_entry, "clone", SIGUSR1, 0, 0, 0, 0)
-        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_CLONE)
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
-        child.send_to(2 * INSTRUCTIONS[puppet.own_entry.name])
-        become(guest, child)
-        child.kill()
-        assert puppet.resume() == Status.stopped(SIGCHLD)
-        assert puppet.resume() == TRAP_STOP
-        ended = puppet.call(puppet.own_entry, "wait4", child.pid, 0, NO_HANG, 0)
-    assert ended == child.pid
+AT_EXIT = 2
 
 
 @pytest.mark.parametrize("after", ABIS)

@@ -62,10 +62,11 @@ def parent(guest, entry):
 def told(parent, entry, child, options):
     """Have the parent wait, and return code and status that it is told of its child."""
     layout, at = ENDED[entry.table.name], parent.strings.stage + ROOM
-    parent.write(at, bytes(layout.size_bytes))
+    parent.write(at, b"\xa5" * layout.size_bytes)
     assert parent.call(entry, "waitid", P_PID, child, at, options, 0) == 0
     said = layout.decode(parent.read(at, layout.size_bytes))
-    assert said["pid"] == (child if said["code"] else 0)
+    told = SIGCHLD if said["code"] else 0, child if said["code"] else 0, 0
+    assert (said["signal"], said["pid"], said["uid"]) == told
     return said["code"], said["status"]
 
 
