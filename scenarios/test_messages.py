@@ -257,11 +257,11 @@ def test_one_message_may_be_enough(guest, entry, pair):
     """Who waits for more is ended by an alarm. Source: net/socket.c do_recvmmsg (6.1)."""
     words = entry.table.words
     header = words(0, 0, SEGMENTS, 1, 0, 0, 0, 0)
-    soon, never = words(0, 0, 0, 500_000), words(0, 0, 0, 0)
+    some, never = words(0, 0, 5, 0), words(0, 0, 0, 0)
     rows = [
         (0, "rt_sigaction", SIGALRM, bytes(32), 0, 8),
         (8, "write", pair[0], b"abcdefgh", 8),
-        (0, "setitimer", 0, soon, 0),
+        (0, "setitimer", 0, some, 0),
         (1, "recvmmsg", pair[1], header * 2, 2, WAIT_FOR_ONE, 0),
         (0, "setitimer", 0, never, 0),
     ]

@@ -317,11 +317,11 @@ def test_a_signal_is_awaited_whatever_it_does_otherwise(guest, entry, signal):
     """It comes when the program waits already. Source: kernel/signal.c real_blocked (6.1)."""
     event = EVENT[entry.table.name].encode(signal=signal)
     made = guest.call(entry, "timer_create", MONOTONIC, event, Buffer(4)).memory[0]
-    soon, second = entry.table.words(0, 0, 0, 20_000_000), entry.table.words(1, 0)
+    soon, long = entry.table.words(0, 0, 0, 60_000_000), entry.table.words(5, 0)
     rows = [
         (0, "rt_sigaction", signal, ACTION[entry.table.name].encode(), 0, 8),
         (0, "timer_settime", int.from_bytes(made, "little"), 0, soon, 0),
-        (signal, "rt_sigtimedwait", bits(signal), 0, second, 8),
+        (signal, "rt_sigtimedwait", bits(signal), 0, long, 8),
     ]
     assert find_wrong(guest, entry, rows) == []
 
