@@ -198,6 +198,28 @@ def test_a_damaged_state_is_made_anew(own_states: Path, damage: str) -> None:
     assert "discarded the boot state" in said[0]
 
 
+def test_a_state_says_whether_its_agent_slept(
+    own_states: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drain = Guest.drain_log
+
+    def drain_and_think(guest: Guest) -> str:
+        said = drain(guest)
+        time.sleep(0.2)
+        return said
+
+    spring = spring_of(X86_64)
+    with monkeypatch.context() as hasty:
+        hasty.setattr(Guest, "drain_log", drain_and_think)
+        hasty.setattr("harness.target.making._QUIET_S", 0.0)
+        state = spring.find_state()
+    assert state
+    assert not state.guest["looked_into"]
+    with spring.start_clone() as clone:
+        for guest in (clone.guest, clone.rewind()):
+            assert guest.call(native(guest), "getppid").value == 1
+
+
 def harm(folder: Path, damage: str) -> None:
     ram = folder / "ram"
     if damage == "truncated":

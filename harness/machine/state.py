@@ -22,7 +22,7 @@ from harness.machine.plan import MachinePlan
 from harness.places import cache_dir
 from harness.tools import require_tool
 
-_RECIPE = 8
+_RECIPE = 9
 RAM, DEVICES = "ram", "devices"
 NOTE = "state.json"
 """The file that says what a state is; written last."""

@@ -27,7 +27,7 @@ from harness.wire import WINDOW_DEVICE
 WINDOW_RESOURCES = f"/sys/bus/pci/devices/{WINDOW_DEVICE}/resource"
 _WINDOW_REGION = 2
 _CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
-_STOPS = 20
+_QUIET_S = 10.0
 _CLOCK_S = 3.0
 _BOOTS = 6
 _BOOTS_TO_SETTLE = 3
@@ -95,9 +95,10 @@ def _save_booted(guest: Guest, machine: Machine, ram: Path, devices: Path) -> di
     iomem = guest.read_file("/proc/iomem").decode()
     make_container(machine.process, devices)
     records = {abi.name: guest.record(abi).hex() for abi in arch.abis}
-    save_quietly(guest, machine, devices)
+    looked_into = save_quietly(guest, machine, devices)
     code = find_code_pages(iomem, ram, guest_programs(arch))
-    return {"log": log, "records": records, "window": window, "code": code, **said}
+    found = {"window": window, "looked_into": looked_into, "code": code}
+    return {"log": log, "records": records, **found, **said}
 
 
 def await_clock(guest: Guest) -> bool:
@@ -147,19 +148,25 @@ def _read_clock(guest: Guest) -> _Reading:
     return _Reading(asked_s, guest_s, time.monotonic())
 
 
-def save_quietly(guest: Guest, machine: Machine, devices: Path) -> None:
+def save_quietly(guest: Guest, machine: Machine, devices: Path) -> bool:
     """Save a machine while its agent looks into the window and no interrupt is on its way.
 
-    Its clones then need no knock, and can be taken back without forgetting; see `vmstate`.
+    Its clones then need no knock, and can be taken back without forgetting; see `vmstate`. The
+    agent looks for some milliseconds only, which a busy host may miss many times in a row.
+
+    Returns:
+        Whether the agent looked. A machine that is never quiet is saved as it is.
     """
-    for left in reversed(range(_STOPS)):
+    deadline = Deadline.after(_QUIET_S, "a quiet moment")
+    while True:
         guest.drain_log()
         machine.process.ask("stop")
-        if machine.process.window.is_looked_into or not left:
+        looked_into = machine.process.window.is_looked_into
+        if looked_into or deadline.expired:
             save_devices(machine.process)
             saved = read_saved_devices(devices.read_bytes())
-            if not left or not saved or saved.lean:
-                return
+            if not saved or saved.lean or deadline.expired:
+                return looked_into
             forget_devices(machine.process)
         machine.process.ask("cont")
 

@@ -139,7 +139,8 @@ class Spring:
         """Return the guest in a machine that is in that state again, and set it going."""
         identity = identify(self._kernel, self.plan, tuple(state.guest["qemu"]), self._reason)
         records = {ABIS[n]: bytes.fromhex(r) for n, r in state.guest["records"].items()}
-        client = AgentClient(open_window(machine, looking=True))
+        looking = state.guest["looked_into"]
+        client = AgentClient(open_window(machine, looking=looking))
         machine.process.ask("cont")
         guest = Guest(client, machine, identity, self.patience, records)
         guest.settle(fresh=fresh)
