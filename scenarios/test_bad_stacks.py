@@ -16,6 +16,8 @@ from harness.agent.puppet import INT3, start_puppet
 from harness.landscape import EDGE, HOLE, READ_ONLY
 from harness.pointers import bad_pointers, user_limit
 
+pytestmark = pytest.mark.machine(append="pti=on")
+
 POP_EBP_POP_EDX_POP_ECX_RET = 0xC3595A5D
 INT80 = 0x80CD
 OLD_UMASK, NEW_UMASK = 0o22, 0x33333333 & 0o777

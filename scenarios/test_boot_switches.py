@@ -19,7 +19,7 @@ from harness.entry import INT80_64, SYSCALL, entry_paths_of, function_path
 from harness.errors import DeclarationError
 from harness.landscape import HOLE
 
-NO_VDSO = pytest.mark.machine(append="vdso=0 vdso32=0 vsyscall=emulate", arch="x86_64")
+NO_VDSO = pytest.mark.machine(append="vdso=0 vdso32=0 vsyscall=emulate pti=on", arch="x86_64")
 NO_VDSO_I386 = pytest.mark.machine(append="vdso=0", arch="i386")
 NO_IA32 = pytest.mark.machine(append="ia32_emulation=off vsyscall=xonly", arch="x86_64")
 UNPROTECTED = pytest.mark.machine(append="mitigations=off norandmaps tsc=unstable")

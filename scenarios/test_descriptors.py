@@ -209,6 +209,7 @@ def first_tls(guest):
     return 6 if guest.identity.arch.name == "i386" else 12
 
 
+@pytest.mark.machine(append="pti=on")
 @pytest.mark.parametrize("table", ["ldt", "gdt"])
 def test_the_processor_finds_a_segment_as_it_was_asked_for(guest, puppet, table):
     pages = {"limit": 0xABCDE, "in_pages": True}
@@ -223,6 +224,7 @@ def test_the_processor_finds_a_segment_as_it_was_asked_for(guest, puppet, table)
     assert seen["cx"] & 0xF0FF00 == 0xC0F300
 
 
+@pytest.mark.machine(append="pti=on")
 @pytest.mark.parametrize("table", ["ldt", "gdt"])
 def test_a_segment_register_addresses_by_its_segments_base(puppet, table):
     base, entry = puppet.strings.stage + 0x2000, puppet.own_entry

@@ -14,6 +14,8 @@ from harness.agent.calls import Call
 from harness.agent.vdso import read_vdso
 from harness.landscape import HOLE
 
+pytestmark = pytest.mark.machine(append="pti=on")
+
 PLAIN = 0x202
 """Interrupts on, and the bit that is always one."""
 TRAP, INTERRUPT = 0x100, 0x200

@@ -16,6 +16,8 @@ from harness.agent.vdso import read_vdso
 from harness.entry import INT80, function_path
 from harness.landscape import ARENA, HOLE
 
+pytestmark = pytest.mark.machine(append="pti=on")
+
 PLAIN = 0x202
 DIRECTION, STATUS = 0x400, 0x8D5
 CALLS = {
@@ -142,7 +144,6 @@ DEEP_CALLS = (("pipe", ARENA.start + 0x100), ("mmap2", 0, 4096, 1, 0x22))
 
 
 @pytest.mark.needs(arch="x86_64")
-@pytest.mark.machine
 @pytest.mark.machine(cpu="EPYC")
 @pytest.mark.abis("i386")
 def test_a_fast_call_leaves_nothing_of_the_kernels_where_64_bit_code_can_look(guest, abi):

@@ -17,6 +17,8 @@ from harness.landscape import ARENA
 from harness.pointers import bad_pointers
 from harness.wire import SEGMENTS
 
+pytestmark = pytest.mark.machine(append="pti=on")
+
 PLAIN, IDENTIFICATION = 0x202, 0x200000
 ALL = 0x24_4CD5
 """ID, AC, NT, DF and what arithmetic sets."""

@@ -25,6 +25,8 @@ from harness.arch import ARCH_I386, I386
 from harness.landscape import HOLE
 from harness.wire import SEGMENTS
 
+pytestmark = pytest.mark.machine(append="pti=on")
+
 PLAIN = ("int80", "syscall")
 SIGILL, SIGTRAP, SIGBUS, SIGSEGV = 4, 5, 7, 11
 RESTART_RESULTS = (512, 513, 514, 516)

@@ -21,7 +21,7 @@ from harness.entry import FUNCTION_X86_64, SYSCALL
 from harness.landscape import ARENA, HOLE
 from harness.pointers import bad_pointers
 
-EMULATED = pytest.mark.machine(append="vdso=0 vdso32=0 vsyscall=emulate", arch="x86_64")
+EMULATED = pytest.mark.machine(append="vdso=0 vdso32=0 vsyscall=emulate pti=on", arch="x86_64")
 EXECUTE_ONLY = pytest.mark.machine(append="ia32_emulation=off vsyscall=xonly", arch="x86_64")
 NONE = pytest.mark.machine(append="syscall.x32=y vsyscall=none", arch="x86_64")
 """What else these machines have or lack is for other scenarios: fewer machines are kept."""

@@ -198,9 +198,8 @@ def test_a_damaged_state_is_made_anew(own_states: Path, damage: str) -> None:
     assert "discarded the boot state" in said[0]
 
 
-def test_a_state_says_whether_its_agent_slept(
-    own_states: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("own_states")
+def test_a_state_says_whether_its_agent_slept(monkeypatch: pytest.MonkeyPatch) -> None:
     drain = Guest.drain_log
 
     def drain_and_think(guest: Guest) -> str:

@@ -40,8 +40,14 @@ def test_an_accelerator_has_its_own_default_processor() -> None:
 
 
 def test_the_users_parameters_come_last_and_so_win() -> None:
-    line = plan(append=("loglevel=7", "quiet")).command_line
+    line = plan("kvm", append=("loglevel=7", "quiet")).command_line
     assert line == (*BASE_COMMAND_LINE, "loglevel=7", "quiet")
+
+
+def test_page_tables_are_isolated_where_that_is_measured_or_asked_for() -> None:
+    assert "pti=off" in plan("tcg").command_line
+    assert "pti=off" not in plan("tcg", counted=True).command_line
+    assert plan("tcg", append=("pti=on",)).command_line[-2:] == ("pti=off", "pti=on")
 
 
 @pytest.mark.parametrize("options", [{"memory_mib": 31}, {"vcpus": 0}, {"memory_mib": -1}])

@@ -268,6 +268,20 @@ def test_only_losses_are_status_2(tmp_path: Path) -> None:
     assert "1 passed, 1 error" in done.output
 
 
+def test_compiled_scenarios_are_kept_where_they_may_not_lie_beside_their_source(
+    tmp_path: Path,
+) -> None:
+    scenarios = """
+        def test_nothing():
+            pass
+    """
+    cache = {"TRAPGATE_CACHE": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = session(tmp_path, scenarios, **cache)
+    assert done.status == 0, done.output + done.errors
+    (kept,) = tmp_path.rglob("test_it.*.pyc")
+    assert kept.is_relative_to(tmp_path / "cache" / "bytecode")
+
+
 def test_a_splat_fails_a_test_whose_answers_were_right(tmp_path: Path) -> None:
     bug = Bug("__x64_sys_getppid", OOPS)
     kernel = plant(obtain(find_source(X86_64)), bug, tmp_path)

@@ -12,7 +12,7 @@ from typing import Any, Self
 from harness.agent.identity import Identity
 from harness.errors import DeclarationError
 from harness.kernels.kernel import Kernel
-from harness.machine.plan import BASE_COMMAND_LINE
+from harness.machine.plan import own_parameters
 from harness.release import own_version
 from harness.repro.archive import Members
 from harness.repro.result import Result
@@ -97,7 +97,7 @@ def make_bundle(script: Script, kernel: Kernel, identity: Identity, result: Resu
             "accelerator": identity.accelerator,
             "cpu": identity.cpu,
             "memory_mib": str(header.memory_mib or "usual"),
-            "command_line": " ".join((*BASE_COMMAND_LINE, *header.append)),
+            "command_line": " ".join((*own_parameters(identity.accelerator), *header.append)),
         },
         versions={
             "trapgate": own_version(),
