@@ -17,6 +17,7 @@ class Abi:
         elf_machine: ``e_machine`` of its programs, by pyelftools' name.
         compiler_flag: what makes gcc and clang compile for it.
         linker_emulation: what ``ld -m`` calls it.
+        mmap: the call that maps memory and takes six arguments; i386's mmap takes one pointer.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Abi:
     elf_machine: str
     compiler_flag: str
     linker_emulation: str
+    mmap: str
 
     @property
     def mask(self) -> int:
@@ -56,6 +58,7 @@ I386 = Abi(
     elf_machine="EM_386",
     compiler_flag="-m32",
     linker_emulation="elf_i386",
+    mmap="mmap2",
 )
 
 X86_64 = Abi(
@@ -68,6 +71,7 @@ X86_64 = Abi(
     elf_machine="EM_X86_64",
     compiler_flag="-m64",
     linker_emulation="elf_x86_64",
+    mmap="mmap",
 )
 
 

@@ -182,8 +182,7 @@ def test_a_child_has_its_parents_ldt_and_its_own_from_then_on(guest, abi):
         assert puppet.call(puppet.own_entry, "modify_ldt", WRITE, at, 16) == 0
         puppet.prepare(puppet.own_entry, "fork")
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
+        child = puppet.follow_child()
         child.resume()
         puppet.resume()
         parents = ldt_of(puppet)

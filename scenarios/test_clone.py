@@ -45,8 +45,7 @@ def cloned(puppet, entry, flags, stack=0, wanted=0):
     puppet.prepare(entry, "clone", flags | SIGCHLD, stack, 0, *tail)
     event = EVENT_VFORK if flags & CLONE_VFORK else EVENT_FORK
     assert puppet.resume() == Status.stopped(SIGTRAP, event)
-    child = puppet.follow(puppet.event_message())
-    assert child.wait().is_stop
+    child = puppet.follow_child()
     yield child
     child.kill()
 
@@ -294,8 +293,7 @@ def cloned3(puppet, entry, flags, numbers=0):
     puppet.write(stage + ASKED, struct.pack("<11Q", *asked, numbers, bool(numbers), 0))
     puppet.prepare(entry, "clone3", stage + ASKED, 88)
     assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
-    child = puppet.follow(puppet.event_message())
-    assert child.wait().is_stop
+    child = puppet.follow_child()
     yield child
     child.kill()
 

@@ -383,8 +383,7 @@ def test_a_child_has_the_bases_that_its_parent_wrote_by_instructions(guest, abi)
         write = WRITE_FS_BASE + MOV_RAX_RDX + WRITE_GS_BASE + MOV_EAX + number
         puppet.send_to(write + fork + READ_FS_BASE + INT3, ax=bases["fs_base"], dx=bases["gs_base"])
         puppet.resume()
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
+        child = puppet.follow_child()
         told = child.registers()
         assert child.resume() == TRAP_STOP
         seen = child.registers()

@@ -48,7 +48,7 @@ import pytest
 
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
-from harness.arch import ARCH_I386, I386
+from harness.arch import ARCH_I386
 from harness.landscape import ARENA, EDGE, HOLE, NO_ACCESS, PAGE, READ_ONLY
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
@@ -351,7 +351,7 @@ def test_moving_between_files_and_pipes(guest, entry):
 
 def test_memory(guest, entry):
     table = guest.table(entry)
-    mmap = "mmap2" if entry.table is I386 else "mmap"
+    mmap = entry.table.mmap
     anonymous, fixed = 0x22, 0x10
     pid = guest.call(entry, "getpid").value
     start = guest.call(entry, mmap, 0, 0x3000, 3, anonymous, -1, 0).value & entry.table.mask
@@ -396,7 +396,7 @@ def test_memory(guest, entry):
 
 def test_memory_that_is_locked_missing_or_beside_itself(guest, entry):
     """Source: mm/{mlock,msync,mprotect,mincore,mremap,mmap}.c (6.1)."""
-    mmap = "mmap2" if entry.table is I386 else "mmap"
+    mmap = entry.table.mmap
     guest.series(entry, [("mkdir", FOLDER, 0o700)])
     fd = guest.call(entry, "open", FILE, O_CREAT | O_RDWR, 0o600).value
     start, then, last = EDGE.start, EDGE.start + PAGE, entry.table.mask & -PAGE
@@ -419,7 +419,7 @@ def test_memory_that_is_locked_missing_or_beside_itself(guest, entry):
 def test_much_memory_is_told_of_in_one_piece(guest, entry):
     """Source: mm/mincore.c, a page of answers at a time (6.1)."""
     pages = PAGE + 0x100
-    mmap = "mmap2" if entry.table is I386 else "mmap"
+    mmap = entry.table.mmap
     private_fixed = 0x4032
     said = guest.call(entry, mmap, MAPPED, pages * PAGE, 0, private_fixed, -1, 0)
     assert said.value == MAPPED
@@ -429,7 +429,7 @@ def test_much_memory_is_told_of_in_one_piece(guest, entry):
 
 def test_much_memory_is_copied_between_processes_without_a_gap(guest, entry):
     """From the second byte of a page on. Source: mm/process_vm_access.c start_offset (6.1)."""
-    size, mmap = 0x90_0000, "mmap2" if entry.table is I386 else "mmap"
+    size, mmap = 0x90_0000, entry.table.mmap
     source, target = MAPPED, MAPPED + 2 * size
     for start in (source, target):
         assert guest.call(entry, mmap, start, size, 3, 0x32, -1, 0).value == start

@@ -16,7 +16,7 @@ from harness.agent.arguments import Buffer
 from harness.agent.clocks import WAIT
 from harness.agent.structures import EVENT
 from harness.arch import I386
-from harness.landscape import ARENA
+from harness.landscape import ARENA, PAGE
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -26,7 +26,6 @@ F_GETFD, F_GETFL, F_SETFL, F_SETOWN, F_GETOWNER_UIDS = 1, 3, 4, 8, 17
 F_SETPIPE_SZ, F_GETPIPE_SZ, F_GET_RW_HINT, F_SET_RW_HINT = 1031, 1032, 1035, 1036
 FIOASYNC, O_ASYNC, O_LARGEFILE = 0x5452, 0o20000, 0o100000
 POLLIN, POLLOUT = 1, 4
-PAGE = 4096
 MOST_EVENTS = (1 << 64) - 2
 FIRST = 34
 

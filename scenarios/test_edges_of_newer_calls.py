@@ -33,8 +33,7 @@ from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 from harness.agent.clocks import WAIT, WAIT_BY_CLOCK
 from harness.agent.puppet import start_puppet
-from harness.arch import I386
-from harness.landscape import ARENA, HOLE
+from harness.landscape import ARENA, HOLE, PAGE
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -272,13 +271,12 @@ def test_waiting_at_several_words_and_their_time(guest, entry):
 
 
 MAY_MOVE, FIXED, LEAVE = 1, 2, 4
-PAGE = 4096
 
 
 @pytest.fixture
 def pages(guest, entry):
     """Give the address of eight pages, the first of which holds something."""
-    mmap = "mmap2" if entry.table is I386 else "mmap"
+    mmap = entry.table.mmap
     start = guest.call(entry, mmap, ARENA.end + (1 << 24), 8 * PAGE, 3, 0x22, -1, 0).value
     guest.write(entry.abi, start, b"what was there")
     return start

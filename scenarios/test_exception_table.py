@@ -12,7 +12,6 @@ from os import O_RDWR, R_OK
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.arch import I386
 from harness.evidence.exceptions import TYPED_SINCE
 from harness.evidence.story import SEARCH, probe_of_search, witness_call
 from harness.evidence.tracing import Probe
@@ -135,7 +134,7 @@ def test_a_page_of_a_file_that_was_put_away_faults_and_needs_no_fixup(inside, en
     inside.guest.renew()
     inside.guest.write_file(BACKING, b"/init".ljust(PAGE, b"\0"))
     fd = inside.guest.call(entry, "open", BACKING.encode() + b"\0", O_RDWR).value
-    name = "mmap2" if entry.table is I386 else "mmap"
+    name = entry.table.mmap
     place = inside.guest.call(entry, name, WHERE, PAGE, PROT_READ, MAP_SHARED, fd, 0).value
     assert inside.guest.read(entry.abi, place, 1) == b"/"
     inside.guest.call(entry, "madvise", place, PAGE, MADV_PAGEOUT)

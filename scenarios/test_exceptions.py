@@ -183,7 +183,7 @@ def test_a_page_behind_the_end_of_a_file_is_sigbus(guest, abi):
     with start_puppet(guest, abi) as puppet:
         puppet.write(puppet.strings.stage, SHORT)
         fd = puppet.call(puppet.own_entry, "open", puppet.strings.stage, 0)
-        mmap = "mmap2" if abi is I386 else "mmap"
+        mmap = abi.mmap
         how = (2 * PAGE, READABLE, PRIVATE_FIXED, fd, 0)
         assert puppet.call(puppet.own_entry, mmap, MAPPED, *how) == MAPPED
         address = MAPPED + PAGE + 5

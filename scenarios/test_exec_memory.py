@@ -15,6 +15,7 @@ import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.filters import AUDIT_ARCH
+from harness.agent.maps import find_mapping, read_maps
 from harness.agent.ptrace import (
     CALL_STOP,
     Request,
@@ -93,10 +94,8 @@ def become(guest, puppet, stack=READ_WRITE):
     at = puppet.registers()["sp"] - 0x100
     puppet.write(at, path_of(stack).encode() + b"\0")
     assert make_call(puppet, "execve", at) == 0
-    maps = guest.read_file(f"/proc/{puppet.pid}/maps").decode().splitlines()
-    (where,) = (line.split() for line in maps if line.endswith("[stack]"))
-    told = int(guest.read_file(f"/proc/{puppet.pid}/personality"), 16)
-    return int(where[0].split("-")[1], 16), where[1], told
+    _, end, rights, *_ = find_mapping(guest, puppet.pid, "[stack]")
+    return end, rights, int(guest.read_file(f"/proc/{puppet.pid}/personality"), 16)
 
 
 def test_a_stack_is_executable_where_the_file_says_so_or_an_old_one_nothing(guest, puppet):
@@ -157,7 +156,7 @@ def test_memory_lies_where_the_personality_says(guest, puppet):
     """At 3 GiB for 32-bit programs; 64-bit ones forget that to read is to execute."""
     end = LAST.get((guest.identity.arch.name, puppet.abi.name), 0x7FFF_FFFF_F000)
     short, kept = (0xC000_0000, READ_IMPLIES_EXEC) if puppet.abi is I386 else (end, 0)
-    name = "mmap2" if puppet.abi is I386 else "mmap"
+    name = puppet.abi.mmap
     below = short - (128 << 20) - NEAR_BYTES
     for personality, last, told, first in (
         (FIXED | LIMIT_3GB | READ_IMPLIES_EXEC, short, FIXED | LIMIT_3GB | kept, below),
@@ -187,8 +186,8 @@ def test_a_program_that_runs_for_another_has_its_memory_where_it_is_safe(guest, 
     make_call(puppet, "personality", TAKEN_AWAY | LIMIT_3GB)
     *_, told = become(guest, puppet, ANOTHERS)
     assert hex(told) == hex(kept | LIMIT_3GB)
-    first = guest.read_file(f"/proc/{puppet.pid}/maps").decode().split()[:2]
-    assert (first == ["00000000-00001000", "r-xp"]) == bool(kept & PAGE_ZERO), first
+    first, *_ = read_maps(guest, puppet.pid)
+    assert (first[:3] == (0, 0x1000, "r-xp")) == bool(kept & PAGE_ZERO), first
 
 
 def test_a_stack_begins_at_the_same_address_where_the_personality_says_so(guest, puppet):
@@ -211,8 +210,7 @@ def test_a_program_begins_in_its_interpreter_which_is_told_where_both_are(guest,
     program = least_program(abi, READ_WRITE, interpreter=interpreter + b"\0")
     guest.write_file(path_of("interpreted"), program, 0o755)
     become(guest, puppet, "interpreted")
-    maps = guest.read_file(f"/proc/{puppet.pid}/maps").decode().splitlines()
-    (base,) = (int(line.split("-")[0], 16) for line in maps if line.endswith("least.interpreter"))
+    base = find_mapping(guest, puppet.pid, "least.interpreter").start
     told = words(guest.read_file(f"/proc/{puppet.pid}/auxv"), abi)
     auxv = dict(zip(told[::2], told[1::2], strict=True))
     keys = {"base": AT_BASE, "entry": AT_ENTRY, "headers": AT_PHDR, "number": AT_PHNUM}

@@ -16,7 +16,6 @@ from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import CALL_STOP, Request
 from harness.agent.puppet import start_puppet
-from harness.arch import I386
 from harness.landscape import ARENA, READ_ONLY
 from harness.pointers import bad_pointers
 
@@ -68,7 +67,7 @@ def waiter(guest, entry):
     """Give a process that waits for a word to be other than -5, which the executor has too."""
     fd = guest.call(entry, "open", PATH, O_CREAT | O_RDWR, 0o600).value
     assert guest.call(entry, "pwrite64", fd, word(-5 & MOST), 4, 0, 0).value == 4
-    mmap = "mmap2" if entry.table is I386 else "mmap"
+    mmap = entry.table.mmap
     where = (SHARED, 4096, READ_WRITE, MAP_SHARED | MAP_FIXED)
     assert guest.call(entry, mmap, *where, fd, 0).value == SHARED
     with start_puppet(guest, entry.abi) as puppet:

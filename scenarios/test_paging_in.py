@@ -11,7 +11,6 @@ from os import O_RDWR
 
 import pytest
 
-from harness.arch import I386
 from harness.landscape import PAGE, UNTOUCHED
 
 pytestmark = [pytest.mark.claim(44), pytest.mark.entries("int80", "syscall")]
@@ -35,7 +34,7 @@ def backing(guest, entry):
 
 def map_at(guest, entry, flags, protection=BOTH, size=3 * PAGE):
     """Map the file, or nothing, and give the address."""
-    name = "mmap2" if entry.table is I386 else "mmap"
+    name = entry.table.mmap
     fd = -1 if flags & MAP_ANONYMOUS else PAGES
     said = guest.call(entry, name, WHERE, size, protection, flags | MAP_FIXED, fd, 0)
     assert said.value == WHERE
@@ -186,7 +185,7 @@ LEAST, FIRST = "/proc/sys/vm/mmap_min_addr", 0x2_0000
 def test_memory_that_grows_down_stays_off_the_first_pages(guest, entry):
     """Source: mm/mmap.c expand_downwards; security/min_addr.c, whose least is more (6.12)."""
     guest.write_file(LEAST, b"%d" % FIRST)
-    name, flags = "mmap2" if entry.table is I386 else "mmap", MAP_PRIVATE | MAP_ANONYMOUS
+    name, flags = entry.table.mmap, MAP_PRIVATE | MAP_ANONYMOUS
     arguments = (FIRST + PAGE, PAGE, BOTH, flags | MAP_FIXED | MAP_GROWSDOWN, -1, 0)
     assert guest.call(entry, name, *arguments).value == FIRST + PAGE
     assert guest.call(entry, "read", ZEROS, FIRST, 8).value == 8

@@ -15,13 +15,12 @@ import pytest
 from harness.agent.arguments import Buffer
 from harness.arch import I386
 from harness.entry import entry_names_taking
-from harness.landscape import ARENA, EDGE, HOLE
+from harness.landscape import ARENA, EDGE, HOLE, PAGE
 from harness.pointers import bad_pointers
 
 pytestmark = pytest.mark.entries(*entry_names_taking(I386))
 
 MAP_FIXED, MAP_ANONYMOUS = 0x10, 0x20
-PAGE = 4096
 WHERE = 0x2E00_0000
 WORD = 4
 

@@ -14,14 +14,14 @@ from signal import SIGCHLD
 import pytest
 
 from harness.agent.arguments import Buffer
+from harness.agent.maps import read_maps
 from harness.arch import I386
 from harness.entry import entry_names_taking
-from harness.landscape import ARENA, EDGE
+from harness.landscape import ARENA, EDGE, PAGE
 
 CLONE_VM, CLONE_VFORK = 0x100, 0x4000
 CLONE_PARENT_SETTID, CLONE_CHILD_SETTID = 0x10_0000, 0x100_0000
 MAP_FIXED = 0x10
-PAGE = 4096
 WHERE = 0x2E00_0000
 
 
@@ -67,11 +67,8 @@ def test_six_arguments_arrive_in_order(guest, entry, numbered_pages, mapping):
     six = (mapping.start, mapping.size, mapping.protection, mapping.flags, fds[1], mapping.page)
     said = guest.call(entry, name, *six[:5], six[5] * unit)
     assert said.value == mapping.start
-    assert maps_line(guest, entry, mapping.start)[:3] == [
-        f"{mapping.start:x}-{mapping.start + mapping.size:x}",
-        mapping.shown,
-        f"{mapping.page * PAGE:08x}",
-    ]
+    expected = mapping.start, mapping.start + mapping.size, mapping.shown, mapping.page * PAGE
+    assert mapped_at(guest, entry, mapping.start)[:4] == expected
 
 
 @pytest.mark.entries("int80", "syscall")
@@ -103,8 +100,8 @@ def test_int80_takes_the_lower_half_of_each_register(guest, entry, numbered_page
         wide[place] |= upper
         said = guest.call(entry, "mmap2", *wide)
         assert said.value == WHERE
-        line = maps_line(guest, entry, WHERE)
-        assert line[:3] == [f"{WHERE:x}-{WHERE + 2 * PAGE:x}", "r--p", "00005000"], hex(upper)
+        expected = WHERE, WHERE + 2 * PAGE, "r--p", 5 * PAGE
+        assert mapped_at(guest, entry, WHERE)[:4] == expected, hex(upper)
 
 
 @pytest.mark.entries("syscall")
@@ -215,7 +212,6 @@ def test_an_id_too_large_for_16_bits_is_shown_as_nobodys(guest, entry):
     assert {name: guest.call(entry, name).value for name in pairs} == pairs
 
 
-def maps_line(guest, entry, start):
-    pid = guest.call(entry, "getpid").value
-    lines = guest.read_file(f"/proc/{pid}/maps").decode().splitlines()
-    return next(line.split() for line in lines if line.startswith(f"{start:x}-"))
+def mapped_at(guest, entry, start):
+    maps = read_maps(guest, guest.call(entry, "getpid").value)
+    return next(one for one in maps if one.start == start)

@@ -10,8 +10,9 @@ from errno import EEXIST, EINVAL, ENOMEM
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.arch import I386
+from harness.agent.maps import read_maps
 from harness.entry import INT80_64, SYSCALL
+from harness.landscape import PAGE
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -19,7 +20,6 @@ ASK = 0xFFFF_FFFF
 LINUX32, UNAME26, READ_IMPLIES_EXEC, LIMIT_3GB = 8, 0x20000, 0x400000, 0x8000000
 ENOUGH = 390
 FIXED, ANONYMOUS, NO_REPLACE = 0x10, 0x22, 0x10_0000
-PAGE = 4096
 WHERE = 0x2E00_0000
 
 
@@ -31,7 +31,7 @@ def uname(guest, entry):
 
 
 def map_at(guest, entry, address, flags=ANONYMOUS, protection=3):
-    name = "mmap2" if entry.table is I386 else "mmap"
+    name = entry.table.mmap
     return guest.call(entry, name, address, 4096, protection, flags, -1, 0)
 
 
@@ -60,9 +60,7 @@ def test_read_implies_exec_does_so_for_new_mappings(guest, entry):
     assert guest.call(entry, "personality", READ_IMPLIES_EXEC).value == 0
     assert map_at(guest, entry, WHERE, ANONYMOUS | FIXED, protection=1).value == WHERE
     pid = guest.call(entry, "getpid").value
-    maps = guest.read_file(f"/proc/{pid}/maps").decode().splitlines()
-    (line,) = (line.split() for line in maps if line.startswith(f"{WHERE:x}-"))
-    assert line[1] == "r-xp"
+    assert [one.rights for one in read_maps(guest, pid) if one.start == WHERE] == ["r-xp"]
 
 
 def test_read_implies_exec_only_where_that_may_be(guest, entry):
@@ -79,8 +77,7 @@ def test_read_implies_exec_only_where_that_may_be(guest, entry):
     assert guest.call(entry, "personality", READ_IMPLIES_EXEC).value == 0
     assert guest.call(entry, "mprotect", before, 2 * PAGE, 1).value == 0
     pid = guest.call(entry, "getpid").value
-    maps = guest.read_file(f"/proc/{pid}/maps").decode().splitlines()
-    seen = {int(line.split("-")[0], 16): line.split()[1] for line in maps}
+    seen = {one.start: one.rights for one in read_maps(guest, pid)}
     assert (seen[before], seen[ring]) == ("r-xp", "r--s")
 
 

@@ -130,8 +130,7 @@ def test_a_child_has_its_parents_register(puppet):
     both = WRPKRU + load + INSTRUCTIONS[entry.name] + RDPKRU + INT3
     puppet.send_to(both, ax=OWN, cx=0, dx=0)
     puppet.resume()
-    child = puppet.follow(puppet.event_message())
-    assert child.wait().is_stop
+    child = puppet.follow_child()
     assert child.resume() == TRAP_STOP
     seen = child.registers()["ax"]
     child.kill()

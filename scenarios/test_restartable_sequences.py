@@ -106,8 +106,7 @@ def test_a_child_has_the_area_unless_memory_is_shared(puppet):
     for flags in (0, CLONE_VM):
         puppet.prepare(puppet.own_entry, "clone", flags | SIGCHLD, 0, 0, 0, 0)
         puppet.resume()
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
+        child = puppet.follow_child()
         said = child.ptrace(Request.GET_RSEQ_CONFIGURATION, 24, Buffer(24)).memory[0]
         seen[flags] = struct.unpack("<Q4xI", said[:16])
         child.kill()

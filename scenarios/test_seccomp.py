@@ -597,8 +597,7 @@ def threads(guest, entry):
     with start_puppet(guest, entry.abi, options=options) as one:
         one.prepare(entry, "clone", CLONE_THREAD, one.strings.stage + 0x9000, 0, 0, 0)
         assert one.resume() == Status.stopped(SIGTRAP, EVENT_CLONE)
-        other = one.follow(one.event_message())
-        assert other.wait().is_stop
+        other = one.follow_child()
         assert [thread.resume() for thread in (other, one)] == [TRAP_STOP, TRAP_STOP]
         yield one, other
         other.kill()

@@ -115,6 +115,11 @@ def answer(puppet, code, **registers):
     return puppet.read(at, 8).hex() if status == TRAP_STOP else status
 
 
+def answers(puppet, cases):
+    """Return what is at PLACE after each code with its registers."""
+    return {says: answer(puppet, code, **some) for says, (code, some) in cases.items()}
+
+
 def describe(puppet, number, base, limit=0xFFFFF, flags=PAGES):
     """Give it an entry of its LDT, and return the selector."""
     at = puppet.strings.stage + 0xA000
@@ -148,8 +153,7 @@ def test_an_answer_goes_where_the_instructions_registers_say(puppet):
             "32 bits": ("670f0121", {"cx": at | GARBAGE}),
             "32 bits of two": ("670f016473 04", {"bx": near | GARBAGE, "si": 2 | GARBAGE}),
         }
-    seen = {says: answer(puppet, code, **some) for says, (code, some) in cases.items()}
-    assert seen == dict.fromkeys(cases, SMSW_MEMORY.hex())
+    assert answers(puppet, cases) == dict.fromkeys(cases, SMSW_MEMORY.hex())
 
 
 OVERRIDES_LOST = pytest.mark.known(
@@ -185,8 +189,7 @@ def test_an_answer_goes_where_the_segment_of_its_register_says(puppet):
         "code elsewhere": ("0f0121", {"cx": base + 8, "cs": code, "ip": 0}),
     }
     puppet.home = puppet.registers()
-    seen = {says: answer(puppet, code, **some) for says, (code, some) in cases.items()}
-    assert seen == dict.fromkeys(cases, SMSW_MEMORY.hex())
+    assert answers(puppet, cases) == dict.fromkeys(cases, SMSW_MEMORY.hex())
 
 
 @pytest.mark.abis("i386")
@@ -207,8 +210,7 @@ def test_an_answer_goes_where_a_prefixs_segment_says(puppet):
         "code of 16 bits": ("260f0126 0800", {"es": own, "cs": narrow, "ip": 0}),
     }
     puppet.home = puppet.registers()
-    seen = {says: answer(puppet, code, **some) for says, (code, some) in cases.items()}
-    assert seen == dict.fromkeys(cases, SMSW_MEMORY.hex())
+    assert answers(puppet, cases) == dict.fromkeys(cases, SMSW_MEMORY.hex())
 
 
 @pytest.mark.abis("i386")

@@ -12,6 +12,7 @@ from os import O_NONBLOCK
 import pytest
 
 from harness.agent.arguments import At, Buffer
+from harness.agent.structures import IOCB
 from harness.landscape import ARENA, EDGE, HOLE
 from harness.pointers import bad_pointers
 
@@ -166,13 +167,17 @@ def test_socketcall_finds_its_arguments_and_trusts_none(guest, entry):
         assert guest.call(entry, "socketcall", socketpair, block).errno == EFAULT, bad.name
 
 
-@pytest.mark.claim(39)
-def test_io_submit_trusts_neither_its_list_nor_what_is_on_it(guest, entry):
-    size = entry.table.word_bytes
-    made = guest.call(entry, "io_setup", 1, Buffer(size, fill=0))
+def set_up_transfers(guest, entry):
+    """Return a context for four transfers at a time."""
+    made = guest.call(entry, "io_setup", 4, Buffer(entry.table.word_bytes, fill=0))
     if made.errno:
         pytest.skip("built without asynchronous I/O")
-    context = int.from_bytes(made.memory[0], "little")
+    return int.from_bytes(made.memory[0], "little")
+
+
+@pytest.mark.claim(39)
+def test_io_submit_trusts_neither_its_list_nor_what_is_on_it(guest, entry):
+    context = set_up_transfers(guest, entry)
     for bad in bad_pointers(entry, guest.identity.arch):
         calls = [
             ("io_submit", context, 1, bad.address),
@@ -182,17 +187,14 @@ def test_io_submit_trusts_neither_its_list_nor_what_is_on_it(guest, entry):
         assert said == [EFAULT] * 2 or bad.readable, bad.name
 
 
-IOCB, EVENT = struct.Struct("<QIIHhIQQqQII"), struct.Struct("<QQqq")
-"""Source: include/uapi/linux/aio_abi.h struct iocb, struct io_event (6.1)."""
+EVENT = struct.Struct("<QQqq")
+"""Source: include/uapi/linux/aio_abi.h struct io_event (6.1)."""
 READ, WRITE, READ_SEGMENTS, WRITE_SEGMENTS = 0, 1, 7, 8
 
 
 def test_io_submit_takes_bytes_and_segments_as_the_programs_are(guest, entry):
     """Source: fs/aio.c aio_setup_rw; struct iocb is one for both, the segments are not (6.1)."""
-    made = guest.call(entry, "io_setup", 4, Buffer(entry.table.word_bytes, fill=0))
-    if made.errno:
-        pytest.skip("built without asynchronous I/O")
-    context = int.from_bytes(made.memory[0], "little")
+    context = set_up_transfers(guest, entry)
     file = guest.call(entry, "memfd_create", b"aio\0", 0).value
     guest.write(entry.abi, SEGMENTS, entry.table.words(DATA, 3, DATA + 8, 4))
     guest.write(entry.abi, DATA, LETTERS[:16])
@@ -213,10 +215,7 @@ def test_io_submit_takes_bytes_and_segments_as_the_programs_are(guest, entry):
 
 def test_a_mask_for_the_time_of_io_pgetevents_is_pointed_to_and_as_long_as_it_says(guest, entry):
     """Source: fs/aio.c struct __aio_sigset, struct __compat_aio_sigset (6.1)."""
-    made = guest.call(entry, "io_setup", 4, Buffer(entry.table.word_bytes, fill=0))
-    if made.errno:
-        pytest.skip("built without asynchronous I/O")
-    context, nothing = int.from_bytes(made.memory[0], "little"), entry.table.words(0, 0)
+    context, nothing = set_up_transfers(guest, entry), entry.table.words(0, 0)
     guest.write(entry.abi, DATA, bytes(8))
     cases = {(DATA, 8): None, (0, 8): None, (DATA, 7): EINVAL, (HOLE, 8): EFAULT}
     seen = {}
@@ -229,10 +228,7 @@ def test_a_mask_for_the_time_of_io_pgetevents_is_pointed_to_and_as_long_as_it_sa
 
 def test_the_end_of_an_operation_is_counted_where_that_is_asked(guest, entry):
     """Source: fs/aio.c io_submit_one, iocb_put, IOCB_FLAG_RESFD (6.1)."""
-    made = guest.call(entry, "io_setup", 4, Buffer(entry.table.word_bytes, fill=0))
-    if made.errno:
-        pytest.skip("built without asynchronous I/O")
-    context = int.from_bytes(made.memory[0], "little")
+    context = set_up_transfers(guest, entry)
     file = guest.call(entry, "memfd_create", b"aio\0", 0).value
     counter, seen = guest.call(entry, "eventfd2", 0, O_NONBLOCK).value, []
     for flags, told in ((1, counter), (1, counter), (0, counter), (1, file), (1, -1)):

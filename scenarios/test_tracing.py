@@ -27,13 +27,12 @@ from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
 from harness.agent.signals import SA_RESTORER, SA_SIGINFO
 from harness.agent.structures import ACTION
 from harness.entry import ENTRY_POINTS, KERNEL_VSYSCALL, SYSCALL
-from harness.landscape import HOLE
+from harness.landscape import HOLE, PAGE
 
 FAST = ("sysenter", "syscall32")
 PLAIN = ("int80", "syscall", "int80_64")
 OWN = ("int80", "syscall")
 SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")
-PAGE = 4096
 WHERE = 0x2E00_0000
 DIRECTORY = b"/made\0"
 RESUME, SI_KERNEL, TRAP_HWBKPT = 0x10000, 0x80, 4

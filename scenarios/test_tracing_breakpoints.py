@@ -182,8 +182,7 @@ def test_a_child_has_none_of_its_parents_breakpoints(guest):
         assert poke(puppet, CONTROL, enable(0)) is None
         puppet.prepare(puppet.own_entry, "fork")
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_FORK)
-        child = puppet.follow(puppet.event_message())
-        assert child.wait().is_stop
+        child = puppet.follow_child()
         assert peek(child, 0) == 0
         child.send_to(NOP + INT3)
         assert stops(child) == []

@@ -25,6 +25,7 @@ from signal import (
 import pytest
 
 from harness.agent.arguments import Buffer
+from harness.agent.maps import find_mapping
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
 from harness.agent.structures import (
@@ -184,20 +185,13 @@ def test_a_tracer_may_write_where_the_program_may_not(puppet):
     assert puppet.read(at, 1)[0] == old[0] ^ 0xFF
 
 
-def vdso_of(guest, puppet):
-    """Return where a process has its vDSO."""
-    maps = guest.read_file(f"/proc/{puppet.pid}/maps").decode().splitlines()
-    (line,) = (line for line in maps if line.endswith("[vdso]"))
-    return int(line.partition("-")[0], 16)
-
-
 def test_a_tracer_may_change_the_vdso_of_one_process_alone(guest, puppet):
     """For a breakpoint. Source: arch/x86/entry/vdso/vma.c map_vdso, VM_MAYWRITE (6.1)."""
-    at = vdso_of(guest, puppet)
+    at = find_mapping(guest, puppet.pid, "[vdso]").start
     assert puppet.ptrace(Request.POKETEXT, at, 0x5EED).errno is None
     assert puppet.read(at, 2) == b"\xed\x5e"
     with start_puppet(guest, puppet.abi) as other:
-        assert other.read(vdso_of(guest, other), 4) == b"\x7fELF"
+        assert other.read(find_mapping(guest, other.pid, "[vdso]").start, 4) == b"\x7fELF"
 
 
 def test_the_traced_process_cannot_ask_to_be_traced(puppet):

@@ -15,6 +15,7 @@ from harness.agent.about import AT_SYSINFO, AT_SYSINFO_EHDR
 from harness.agent.arguments import Buffer
 from harness.agent.calls import Call
 from harness.agent.clocks import Clocks
+from harness.agent.maps import read_maps
 from harness.agent.program import Program
 from harness.agent.vdso import read_vdso
 from harness.entry import SYSCALL, entry_paths_of, function_path
@@ -58,10 +59,9 @@ def entry_point(abi):
 
 
 def mappings(guest, vdso):
-    """Return the lines of the executor's maps that the kernel has put there, by name."""
-    lines = guest.read_file(f"/proc/{vdso.pid}/maps").decode().splitlines()
-    split = [line.split() for line in lines if "[v" in line and "[vsyscall]" not in line]
-    return {words[-1]: (*(int(x, 16) for x in words[0].split("-")), words[1]) for words in split}
+    """Return start, end and rights of what the kernel has mapped for the executor, by name."""
+    maps = read_maps(guest, vdso.pid)
+    return {one.name: one[:3] for one in maps if one.name.startswith(("[vdso", "[vvar"))}
 
 
 @pytest.mark.claim(48)

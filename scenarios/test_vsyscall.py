@@ -14,6 +14,7 @@ from harness.agent.arguments import At, Buffer
 from harness.agent.code import place_code
 from harness.agent.filter import forbid_calls
 from harness.agent.filters import NR, Action, answer, answer_where
+from harness.agent.maps import read_maps
 from harness.agent.ptrace import TRAP_STOP, Option, Status
 from harness.agent.puppet import INT3, start_puppet
 from harness.arch import ARCH_X86_64
@@ -242,19 +243,18 @@ def test_others_cannot_read_a_page_that_is_only_executed(guest):
 
 def page_of(guest):
     """Return what the executor's maps say of the page, nothing when they do not show it."""
-    pid = guest.call(SYSCALL, "getpid").value
-    lines = guest.read_file(f"/proc/{pid}/maps").decode().splitlines()
-    return [line.split()[:2] for line in lines if line.endswith("[vsyscall]")]
+    maps = read_maps(guest, guest.call(SYSCALL, "getpid").value)
+    return [one[:3] for one in maps if one.name == "[vsyscall]"]
 
 
 @EMULATED
 def test_maps_show_an_emulated_page(guest):
-    assert page_of(guest) == [[f"{PAGE:x}-{PAGE + 0x1000:x}", "r-xp"]]
+    assert page_of(guest) == [(PAGE, PAGE + 0x1000, "r-xp")]
 
 
 @EXECUTE_ONLY
 def test_maps_show_a_page_that_is_only_executed(guest):
-    assert page_of(guest) == [[f"{PAGE:x}-{PAGE + 0x1000:x}", "--xp"]]
+    assert page_of(guest) == [(PAGE, PAGE + 0x1000, "--xp")]
 
 
 @pytest.mark.claim(52)

@@ -144,8 +144,7 @@ def test_a_clone_is_waited_for_as_one_until_it_executes(guest, entry):
     with start_puppet(guest, entry.abi, options=options) as parent:
         parent.prepare(entry, "clone", 0, 0, 0, 0, 0)
         parent.resume()
-        clone = parent.follow(parent.event_message())
-        assert clone.wait().is_stop
+        clone = parent.follow_child()
         assert [parent.resume(), clone.resume()] == [TRAP_STOP] * 2
         ways, seen = (0, ONLY_CLONES, ALL_CHILDREN), []
         clone.prepare_exec()
@@ -166,8 +165,7 @@ def test_a_childs_end_is_told_to_a_common_parent_as_its_brothers(entry, family):
     leader, parent, _ = family
     parent.prepare(entry, "clone", CLONE_PARENT, 0, 0, 0, 0)
     parent.resume()
-    brother = parent.follow(parent.event_message())
-    assert brother.wait().is_stop
+    brother = parent.follow_child()
     assert parent.resume() == TRAP_STOP
     seen = [one.call(entry, "wait4", brother.pid, 0, WNOHANG, 0) for one in (leader, parent)]
     brother.kill()

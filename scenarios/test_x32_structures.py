@@ -16,6 +16,7 @@ import pytest
 from harness.agent.arguments import At, Buffer
 from harness.agent.ptrace import Option, Request, Status
 from harness.agent.puppet import start_puppet
+from harness.agent.structures import IOCB
 from harness.agent.x32 import call_x32, has_x32, x32_number
 from harness.arch import X86_64
 from harness.entry import SYSCALL
@@ -153,7 +154,7 @@ def test_an_address_that_ioctl_is_given_has_32_bits(ask, pair):
     assert ask("fcntl", pair[0], 3, 0).value & 0o4000
 
 
-IOCB, WRITE = struct.Struct("<QIIHhIQQqQII"), 1
+WRITE = 1
 
 
 def test_a_list_of_transfers_has_addresses_of_32_bits(guest, abi, ask):

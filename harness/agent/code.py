@@ -6,7 +6,7 @@ from __future__ import annotations
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE
 
 from harness.agent.guest import Guest
-from harness.arch import I386, Abi
+from harness.arch import Abi
 from harness.entry import entry_paths_of
 from harness.errors import GuestError
 from harness.landscape import PAGE
@@ -30,7 +30,7 @@ def place_code(guest: Guest, abi: Abi, code: bytes, address: int = CODE) -> int:
     Raises:
         GuestError: the kernel did not map it.
     """
-    name = "mmap2" if abi is I386 else "mmap"
+    name = abi.mmap
     protection = PROT_READ | PROT_WRITE | PROT_EXEC
     flags = MAP_PRIVATE | MAP_ANONYMOUS | _MAP_FIXED
     said = guest.call(entry_paths_of(abi)[0], name, address, PAGE, protection, flags, -1, 0)

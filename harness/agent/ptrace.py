@@ -98,11 +98,8 @@ class Status(int):
         """Return what happened."""
         number, event = self >> 8 & 0xFF, self >> 16
         if not self.is_stop:
-            return (
-                f"<exited {number}>"
-                if not self & 0x7F
-                else f"<killed by {signal_name(self & 0x7F)}>"
-            )
+            killer = self & 0x7F
+            return f"<killed by {signal_name(killer)}>" if killer else f"<exited {number}>"
         good = "|0x80" if number & 0x80 else ""
         return f"<stopped by {signal_name(number & 0x7F)}{good}, event {event}>"
 

@@ -435,6 +435,17 @@ class Puppet:
         followed.strings = replace(self.strings, pid=child)
         return followed
 
+    def follow_child(self) -> Puppet:
+        """Return the child that it has stopped for, which is stopped, too.
+
+        Raises:
+            GuestError: the child does not stop.
+        """
+        child = self.follow(self.event_message())
+        if not child.wait().is_stop:
+            raise GuestError("a new child does not stop, although its tracer follows children")
+        return child
+
     def fork(self, entry: EntryPath | None = None) -> Puppet:
         """Have it fork, and return the child at its first stop; the parent is at the fork's event.
 
@@ -446,10 +457,7 @@ class Puppet:
         """
         self.prepare(entry or self.own_entry, "fork")
         self.resume()
-        child = self.follow(self.event_message())
-        if not child.wait().is_stop:
-            raise GuestError("a forked child does not stop, although its tracer follows forks")
-        return child
+        return self.follow_child()
 
     def kill(self) -> None:
         """Kill it and wait for its end, if it has not ended yet."""

@@ -11,6 +11,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+IOCB = struct.Struct("<QIIHhIQQqQII")
+"""A transfer, the same for every ABI. Source: include/uapi/linux/aio_abi.h struct iocb (6.1)."""
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from harness.agent.arguments import Argument, At, Buffer
 from harness.agent.calls import Outcome
 from harness.agent.guest import AnyCall, Guest
-from harness.arch import I386
 from harness.entry import EntryPath, native_entry
 from harness.landscape import EDGE, EDGE_READ_ONLY, PAGE
 from harness.pointers import bad_pointers, user_limit
@@ -82,7 +81,7 @@ def map_last_page(guest: Guest, entry: EntryPath) -> int:
     A stack may be there already, which does as well.
     """
     limit = user_limit(entry, guest.identity.arch)
-    name = "mmap2" if entry.table is I386 else "mmap"
+    name = entry.table.mmap
     flags = _MAP_FIXED_NOREPLACE | _MAP_PRIVATE_ANONYMOUS
     guest.call(entry, name, limit - PAGE, PAGE, _READ_WRITE, flags, -1, 0)
     return limit

@@ -15,6 +15,7 @@ from elftools.elf.sections import Section, Symbol, SymbolTableSection
 
 from harness.agent.about import AT_SYSINFO_EHDR
 from harness.agent.guest import Guest
+from harness.agent.maps import read_maps
 from harness.arch import Abi
 from harness.entry import entry_paths_of
 from harness.errors import GuestError
@@ -124,8 +125,4 @@ def read_vdso(guest: Guest, abi: Abi) -> Vdso:
 
 
 def _mapped_bytes(guest: Guest, pid: int, base: int) -> int:
-    for line in guest.read_file(f"/proc/{pid}/maps").decode().splitlines():
-        first, _, last = line.split()[0].partition("-")
-        if int(first, 16) == base:
-            return int(last, 16) - base
-    return 0
+    return next((m.end - base for m in read_maps(guest, pid) if m.start == base), 0)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 from _pytest.mark.structures import ParameterSet
@@ -35,29 +35,29 @@ _AXES = ("configuration", "entry_path", "program_abi", "bad_pointer", "unreadabl
 Cell = tuple[str, object]
 
 
-def parametrize(metafunc: pytest.Metafunc, configurations: Iterable[Configuration]) -> None:
+def parametrize(metafunc: pytest.Metafunc, configurations: Sequence[Configuration]) -> None:
     """Give a test one parameter set for each kernel and whatever else it asks for."""
+    definition = metafunc.definition
     names = [name for name in _AXES if name in metafunc.fixturenames]
     rows = [
         pytest.param(
             *(value for _, value in row), id="-".join(text for text, _ in row), marks=group
         )
-        for configuration in _varied(metafunc.definition, configurations)
+        for configuration in _varied(definition, configurations)
         for group in (pytest.mark.xdist_group(configuration.id),)
-        for row in _rows(metafunc.definition, configuration, names)
+        for row in _rows(definition, configuration, names)
     ]
-    metafunc.parametrize(names, rows or [_nothing(metafunc, configurations)], scope="session")
+    rows = rows or [_nothing(_why_none(definition, configurations, names), names)]
+    metafunc.parametrize(names, rows, scope="session")
 
 
-def _nothing(metafunc: pytest.Metafunc, configurations: Iterable[Configuration]) -> ParameterSet:
-    """Give the one parameter set of a test that no kernel here can be asked; it is skipped."""
-    names = [name for name in _AXES if name in metafunc.fixturenames]
-    reason = _why_none(metafunc.definition, configurations, names)
+def _nothing(reason: str, names: list[str]) -> ParameterSet:
+    """Return the one parameter set of a test that no kernel here can be asked; it is skipped."""
     return pytest.param(*[None] * len(names), id="none", marks=pytest.mark.skip(reason=reason))
 
 
 def _why_none(
-    definition: pytest.Function, configurations: Iterable[Configuration], names: list[str]
+    definition: pytest.Function, configurations: Sequence[Configuration], names: list[str]
 ) -> str:
     """Return what kernels lack of which none can be asked."""
     machines = {_variation(mark).arch for mark in definition.iter_markers("machine")}
@@ -71,7 +71,7 @@ def _why_none(
 
 
 def _varied(
-    definition: pytest.Function, configurations: Iterable[Configuration]
+    definition: pytest.Function, configurations: Sequence[Configuration]
 ) -> Iterator[Configuration]:
     """Yield every configuration in each of the machines that a scenario wants, once."""
     variations = [_variation(mark) for mark in definition.iter_markers("machine")] or [PLAIN]
