@@ -312,11 +312,10 @@ def test_descriptors_that_count(guest, entry):
     assert find_wrong(guest, entry, rows) == []
 
 
-APPEND = b"/edges/appended\0"
+APPEND = b"/appended\0"
 
 
 def test_moving_between_files_and_pipes(guest, entry):
-    guest.series(entry, [("mkdir", FOLDER, 0o700)])
     file = guest.call(entry, "open", APPEND, O_CREAT | O_RDWR | O_APPEND, 0o600).value
     first, second = (
         struct.unpack("<II", guest.call(entry, "pipe2", Buffer(8), O_NONBLOCK).memory[0])

@@ -170,7 +170,7 @@ def test_memory_lies_where_the_personality_says(guest, puppet):
         puppet.set_registers(ip=START + ENTRY)
 
 
-PAGE_ZERO, ANOTHERS = 0x10_0000, "another's"
+PAGE_ZERO = 0x10_0000
 TAKEN_AWAY = READ_IMPLIES_EXEC | FIXED | BOTTOM_UP | PAGE_ZERO
 
 
@@ -181,10 +181,11 @@ TAKEN_AWAY = READ_IMPLIES_EXEC | FIXED | BOTTOM_UP | PAGE_ZERO
 )
 def test_a_program_that_runs_for_another_has_its_memory_where_it_is_safe(guest, puppet, mode, kept):
     """Source: fs/exec.c bprm_fill_uid; include/uapi/linux/personality.h (6.1)."""
-    guest.write_file(path_of(ANOTHERS), least_program(puppet.abi, READ_WRITE), mode)
+    anothers = f"anothers.{mode:o}"
+    guest.write_file(path_of(anothers), least_program(puppet.abi, READ_WRITE), mode)
     kept &= ~0 if puppet.abi is I386 else ~READ_IMPLIES_EXEC
     make_call(puppet, "personality", TAKEN_AWAY | LIMIT_3GB)
-    *_, told = become(guest, puppet, ANOTHERS)
+    *_, told = become(guest, puppet, anothers)
     assert hex(told) == hex(kept | LIMIT_3GB)
     first, *_ = read_maps(guest, puppet.pid)
     assert (first[:3] == (0, 0x1000, "r-xp")) == bool(kept & PAGE_ZERO), first
