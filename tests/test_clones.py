@@ -179,6 +179,23 @@ def count_flushes(clone: Clone) -> int:
     return int(next(line for line in said.splitlines() if "TB flush count" in line).split()[-1])
 
 
+def test_a_rewind_asks_the_host_for_no_memory_that_it_had_before() -> None:
+    with spring_of(X86_64).start_clone() as clone:
+        for _ in range(10):
+            clone.rewind()
+        begin = count_page_faults(clone)
+        for _ in range(10):
+            clone.rewind()
+            time.sleep(0.05)  # or what frees has always something to do
+        assert count_page_faults(clone) - begin < 10 * 50, "some 300 each where QEMU gives it back"
+
+
+def count_page_faults(clone: Clone) -> int:
+    """How often its QEMU was given a page. Source: man 5 proc, /proc/PID/stat, minflt."""
+    stat = Path(f"/proc/{clone.pid}/stat").read_text(encoding="ascii")
+    return int(stat.rpartition(")")[2].split()[7])
+
+
 def test_clones_do_not_see_each_other() -> None:
     spring = spring_of(X86_64)
     with spring.start() as one, spring.start() as other:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from typing import IO
 
+from harness.machine.allocation import emulator_environment
 from harness.tools import find_tool, require_tool
 
 EMULATOR = "qemu-system-x86_64"
@@ -32,6 +33,7 @@ def spawn_emulator(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors,
+        env=emulator_environment(),
         pass_fds=descriptors,
         start_new_session=True,
     )
