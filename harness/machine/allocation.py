@@ -29,6 +29,8 @@ int malloc_trim(unsigned long pad)
 }
 """
 _FLAGS = ("-shared", "-fPIC", "-nostdlib", "-Os", "-s", "-Wall", "-Wextra", "-x", "c", "-")
+_SEPARATORS = frozenset(": ")
+"""Of paths in LD_PRELOAD, which knows no quotes. Source: man 8 ld.so."""
 _PATIENCE_S = 20
 
 
@@ -42,10 +44,10 @@ def emulator_environment() -> dict[str, str]:
 def _keeping_library() -> Path | None:
     """Return the library, built once for a compiler; without it all goes on, more slowly."""
     compiler = find_tool("cc")
-    if not compiler:
-        return None
     key = hashlib.sha256(f"{compiler} {_FLAGS} {_SOURCE}".encode()).hexdigest()[:16]
-    built = cache_dir() / "host" / f"keep-{key}.so"
+    built = cache_dir().absolute() / "host" / f"keep-{key}.so"
+    if not compiler or _SEPARATORS.intersection(str(built)):
+        return None
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         if not built.is_file():
             _build(str(compiler), built)
