@@ -21,6 +21,7 @@ from harness.agent.ptrace import (
     Request,
     Status,
     decode_registers,
+    encode_registers,
 )
 from harness.agent.puppet import start_puppet
 from harness.agent.signals import SA_RESTORER, SA_SIGINFO
@@ -73,6 +74,7 @@ def test_a_frame_of_x32_holds_every_register_and_they_come_back(puppet):
     seen = puppet.registers()
     sp = seen["sp"]
     expected = {"ip": handler, "di": SIGUSR1, "si": sp + INFORMATION, "dx": sp + 8, "ax": 0}
+    expected |= {"cs": 0x33, "ss": 0x2B, "ds": 0x2B, "es": 0x2B}
     assert {name: seen[name] for name in expected} == expected
     frame = puppet.read(sp, INFORMATION + 24)
     context = dict(zip(SAVED, struct.unpack_from(f"<{len(SAVED)}Q", frame, CONTEXT), strict=True))
@@ -118,6 +120,9 @@ def test_a_tracer_of_x32_is_told_segments_and_breakpoints_word_by_word(guest, pu
     assert peeked == poked == dict.fromkeys(refused, EIO)
     said = ask(Request.GETREGS, 0, Buffer(8 * len(names) + 8)).memory[0]
     assert decode_registers(said[:-8], X86_64) == found
+    changed = found | {"r15": 0x1234_5678_9ABC_DEF0, "bx": 0x0FED_CBA9_8765_4321}
+    assert ask(Request.SETREGS, 0, encode_registers(changed, X86_64)).value == 0
+    assert puppet.registers() == changed
 
 
 def test_a_call_is_taken_up_again_by_the_number_that_x32_has_for_it(puppet):

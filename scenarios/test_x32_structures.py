@@ -18,7 +18,7 @@ from harness.agent.ptrace import Option, Request, Status
 from harness.agent.puppet import start_puppet
 from harness.agent.structures import IOCB
 from harness.agent.x32 import call_x32, has_x32, x32_number
-from harness.arch import X86_64
+from harness.arch import I386, X86_64
 from harness.entry import SYSCALL
 from harness.landscape import ARENA
 
@@ -190,3 +190,23 @@ def test_a_new_programs_arguments_are_listed_in_words_of_32_bits(guest, ask, nam
         sp = puppet.registers()["sp"]
         head = struct.unpack("<6Q", puppet.read(sp, 48))
         assert (head[0], head[3], head[4] != 0, head[5] != 0) == (2, 0, True, True)
+
+
+AT_VDSO, ELF_32 = 33, b"\x7fELF\x01"
+
+
+def test_a_program_of_x32_has_a_vdso_and_segments_of_its_own(guest, ask):
+    """Source: arch/x86/entry/vdso/vma.c; process_64.c compat_start_thread (5.10, 6.1)."""
+    assert ask("getpid").value
+    with start_puppet(guest, X86_64, options=Option.TRACEEXEC) as puppet:
+        path = puppet.read(puppet.prepare_exec(abi=I386)["di"], 64).split(b"\0")[0]
+        program = guest.read_file(path.decode())
+        guest.write_file("/of x32", program[:18] + struct.pack("<H", 62) + program[20:], 0o755)
+        puppet.write(puppet.strings.stage, b"/of x32\0")
+        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_EXEC)
+        told = struct.iter_unpack("<2I", guest.read_file(f"/proc/{puppet.pid}/auxv"))
+        vdso = puppet.read(dict(told)[AT_VDSO], 20)
+        assert (vdso[:5], vdso[18:]) == (ELF_32, struct.pack("<H", 62)), "x32's, not another's"
+        seen = puppet.registers()
+    expected = {"cs": 0x33, "ss": 0x2B, "ds": 0x2B, "es": 0x2B}
+    assert {name: seen[name] for name in expected} == expected
