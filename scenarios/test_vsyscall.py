@@ -6,7 +6,7 @@ Source: arch/x86/entry/vsyscall/vsyscall_64.c emulate_vsyscall; arch/x86/mm/faul
 
 import struct
 from errno import EFAULT
-from signal import SIGSYS, SIGTRAP
+from signal import SIGSEGV, SIGSYS, SIGTRAP
 
 import pytest
 
@@ -190,6 +190,10 @@ def test_a_tracer_may_skip_a_call_there_and_make_no_other_of_it(guest, abi):
             assert puppet.resume() == TRAP_STOP
         assert asked == [{"ip": TIME, "orig_ax": time}] * 2
         assert puppet.registers()["ax"] == 77
+        puppet.send_to(CALL_AX_AND_STOP, **there | {"di": HOLE})
+        assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_SECCOMP)
+        assert puppet.resume() == Status.stopped(SIGSEGV)
+        assert hex(puppet.registers()["orig_ax"]) == hex(puppet.abi.mask), "it is in a call still"
         puppet.send_to(CALL_AX_AND_STOP, **there)
         assert puppet.resume() == Status.stopped(SIGTRAP, EVENT_SECCOMP)
         puppet.set_registers(orig_ax=getppid)
