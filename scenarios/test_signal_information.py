@@ -26,6 +26,7 @@ from harness.agent.structures import (
     SIGNAL_BYTES,
     TIMED,
 )
+from harness.arch import I386
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -53,10 +54,11 @@ def own(guest, entry):
     return guest.call(entry, "getpid").value
 
 
-def take(guest, entry, signal, layout):
-    """Wait for a signal, and return what is told of it."""
-    room = Buffer(SIGNAL_BYTES + 8)
-    said = guest.call(entry, "rt_sigtimedwait", bits(signal), room, entry.table.words(1, 0), 8)
+def take(guest, entry, signal, layout, *, wide=False):
+    """Wait for a signal, with a time of 64 bits or of the table's, and return what is told."""
+    room, time = Buffer(SIGNAL_BYTES + 8), bytes(16) if wide else entry.table.words(1, 0)
+    name = "rt_sigtimedwait_time64" if wide else "rt_sigtimedwait"
+    said = guest.call(entry, name, bits(signal), room, time, 8)
     assert said.value == signal, said
     (memory,) = said.memory
     assert memory[layout.size_bytes :] == bytes(SIGNAL_BYTES - layout.size_bytes) + b"\xa5" * 8
@@ -66,11 +68,13 @@ def take(guest, entry, signal, layout):
 @pytest.mark.parametrize("signal", [SIGUSR1, FIRST, LAST])
 def test_a_signal_says_who_sent_it_and_how(guest, entry, own, signal):
     ways = {("kill", own): SI_USER, ("tkill", own): SI_TKILL, ("tgkill", own, own): SI_TKILL}
-    layout = SENT[entry.table.name]
+    layout, widths = SENT[entry.table.name], (False, True)[: 1 + (entry.table is I386)]
     for (name, *whom), code in ways.items():
-        assert guest.call(entry, name, *whom, signal).value == 0
-        seen = take(guest, entry, signal, layout)
-        assert seen == {"signal": signal, "errno": 0, "code": code, "pid": own, "uid": 0}, name
+        expected = {"signal": signal, "errno": 0, "code": code, "pid": own, "uid": 0}
+        for wide in widths:
+            assert guest.call(entry, name, *whom, signal).value == 0
+            seen = take(guest, entry, signal, layout, wide=wide)
+            assert seen == expected, f"{name}, time of 64 bits: {wide}"
 
 
 @pytest.mark.parametrize("name", ["rt_sigqueueinfo", "rt_tgsigqueueinfo"])

@@ -145,6 +145,12 @@ def test_a_timer_that_is_turned_off_has_no_interval_or_the_new_one(guest, entry)
         calls = [(*setting, on, 0), (*setting, off, 0), (*asking, Buffer(len(off)))]
         seen[setting, asking] = guest.series(entry, calls)[-1].memory[0]
     assert seen == cases
+    made = guest.call(entry, "timer_create", OWN_TIME, 0, Buffer(4)).memory[0]
+    timer = int.from_bytes(made, "little")
+    settings = ((on, 0), (off, 0), (none, Buffer(len(off))))
+    calls = [("timer_settime", timer, 0, *two) for two in settings]
+    told = guest.series(entry, calls)[-1].memory[0]
+    assert told in (none, off), "the former of own time, which has none since 6.12"
 
 
 @pytest.mark.parametrize(
