@@ -207,6 +207,26 @@ def test_locks_that_a_process_ends_with_say_so(puppet, entry):
     assert [hex(x) for x in left] == [hex(OWNER_DIED | WAITERS), hex(OWNER_DIED), hex(puppet.pid)]
 
 
+def test_a_lock_that_was_to_be_had_is_passed_by_in_the_list_and_is_the_last(puppet, entry):
+    """Even if it can be none where it is. Source: as above, entry != pending (6.1)."""
+    stage, abi = puppet.strings.stage, entry.table
+    head, listed, no_lock = stage + 0x1800, stage + 0x1840, stage + 0x1882
+    with cloned(puppet, entry, CLONE_VM, stack=stage + 0x9000) as child:
+        assert child.resume() == TRAP_STOP
+        for at, *rest in (
+            (head, no_lock, BEFORE_ENTRY, no_lock),
+            (no_lock, listed),
+            (listed, head),
+        ):
+            puppet.write(at, abi.words(*rest))
+        puppet.write(listed + BEFORE_ENTRY, struct.pack("<I", child.pid))
+        assert child.call(entry, "set_robust_list", head, 3 * abi.word_bytes) == 0
+        child.prepare(entry, "exit", 0)
+        assert child.resume() == Status.exited(0)
+        left = int.from_bytes(puppet.read(listed + BEFORE_ENTRY, 4), "little")
+    assert hex(left) == hex(OWNER_DIED), "of the lock behind it in the list"
+
+
 @pytest.mark.parametrize(
     ("flags", "kept"),
     [(0, True), (CLONE_VM, False), (CLONE_VM | CLONE_VFORK, True)],
