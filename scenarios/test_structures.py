@@ -32,6 +32,7 @@ PATH, SECOND, DEVICE_PATH = b"/described\0", b"/described again\0", b"/device\0"
 AT_HERE = -100
 GET_FLAGS = 3
 O_LARGEFILE = 0o100000
+HANDLE_BYTES = 128
 LARGE = 5 << 32 | 0x8765_4321
 NARROW_MOST = 0x7FFF_FFFF
 FILE = 0o100000
@@ -120,14 +121,32 @@ def test_the_older_calls_do_not_describe_a_file_past_2_gib(guest, entry):
 def test_a_file_grows_past_2_gib_for_those_who_say_that_they_can(guest, entry):
     """64-bit calls need not say so: fs/open.c force_o_largefile; fs/read_write.c (6.1)."""
     make_file(guest, entry, 0)
-    large = entry.table is not I386
+    large, handle = entry.table is not I386, ARENA.start + 0x8000
+    guest.write(entry.abi, handle, struct.pack("<I", HANDLE_BYTES))
+    calls = [("open", PATH), ("openat", AT_HERE, PATH)]
+    if guest.call(entry, "name_to_handle_at", AT_HERE, PATH, handle, Buffer(4), 0).value == 0:
+        calls.append(("open_by_handle_at", AT_HERE, handle))
     for flags, expected in {O_RDWR: large, O_RDWR | O_LARGEFILE: True}.items():
-        for call in (("open", PATH, flags), ("openat", AT_HERE, PATH, flags)):
+        for call in ((*call, flags) for call in calls):
             fd = guest.call(entry, *call).value
-            assert bool(guest.call(entry, "fcntl", fd, GET_FLAGS).value & O_LARGEFILE) == expected
-            calls = [("pwrite64", fd, b"xy", 2, NARROW_MOST - n, 0) for n in (2, 1, 0)]
-            seen = [one.value for one in guest.series(entry, calls)]
+            told = guest.call(entry, "fcntl", fd, GET_FLAGS).value & O_LARGEFILE
+            assert bool(told) == expected, call
+            writes = [("pwrite64", fd, b"xy", 2, NARROW_MOST - n, 0) for n in (2, 1, 0)]
+            seen = [one.value for one in guest.series(entry, writes)]
+            assert guest.call(entry, "ftruncate", fd, 0).value == 0
             assert seen == ([2, 2, 2] if expected else [2, 1, -EFBIG]), call
+
+
+@pytest.mark.entries("int80", "int80_64")
+@pytest.mark.needs(since="6.6")
+@pytest.mark.room("its root folder is a tmpfs")
+def test_who_does_not_say_so_cannot_open_a_file_past_2_gib(guest, entry):
+    """Source: fs/open.c generic_file_open, MAX_NON_LFS; mm/shmem.c shmem_file_open (6.6)."""
+    fd, seen = make_file(guest, entry, NARROW_MOST), []
+    for _ in range(2):
+        seen += [guest.call(entry, "open", PATH, flags).errno for flags in (0, O_LARGEFILE)]
+        assert guest.call(entry, "ftruncate64", fd, NARROW_MOST + 1, 0).value == 0
+    assert seen == [None, None, EOVERFLOW, None], "at 2 GiB less a byte, and at 2 GiB"
 
 
 @pytest.mark.entries("int80", "int80_64")
@@ -261,6 +280,20 @@ def test_nobody_is_told_what_was_where_a_structure_has_nothing(guest, entry):
         if said.errno != ENOSYS:
             seen[name] = b"".join(struct.unpack(pattern, said.memory[0])).strip(b"\0")
     assert seen == dict.fromkeys(seen, b"")
+
+
+def test_ustat_tells_what_is_free_like_statfs(guest, entry):
+    """Blocks and files. Source: fs/statfs.c vfs_ustat, sys_ustat, compat_sys_ustat (6.12)."""
+    wide, statfs = entry.table is not I386, STATFS[entry.table.name]
+    layout = STAT[entry.table.name]
+    said = guest.call(entry, "stat" if wide else "stat64", b"/\0", Buffer(layout.size_bytes))
+    told = guest.call(entry, "ustat", layout.decode(said.memory[0])["dev"], Buffer(32))
+    size = (statfs.size_bytes,) if not wide else ()
+    name = "statfs" if wide else "statfs64"
+    said = guest.call(entry, name, b"/\0", *size, Buffer(statfs.size_bytes))
+    known = statfs.decode(said.memory[0])
+    seen = struct.unpack_from("<i4xQ" if wide else "<iI", told.memory[0])
+    assert seen == (known["free"], known["free_files"])
 
 
 GET_LOCK, GET_OPEN_FILE, SET_OPEN_FILE, WAIT_OPEN_FILE = 5, 36, 37, 38
