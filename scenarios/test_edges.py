@@ -191,6 +191,7 @@ def test_files_and_paths(guest, entry):
         (-ENOTDIR, "unlinkat", HERE, FILE, REMOVE_FOLDER),
         (-EISDIR, "unlinkat", HERE, FOLDER, 0),
         (-EINVAL, "fchownat", HERE, FILE, -1, -1, 1),
+        (-EINVAL, "truncate", FILE, -1),
         (-EINVAL, "utimensat", HERE, FILE, 0, 1),
         (-EINVAL, "statx", HERE, FILE, 0x6000, 0, ROOM),
         (-EINVAL, "statx", HERE, FILE, 0, 0x8000_0000, ROOM),
