@@ -195,6 +195,7 @@ def test_a_new_programs_arguments_are_listed_in_words_of_32_bits(guest, ask, nam
 AT_VDSO, ELF_32 = 33, b"\x7fELF\x01"
 
 
+@pytest.mark.room("the root folder is a guest's")
 def test_a_program_of_x32_has_a_vdso_and_segments_of_its_own(guest, ask):
     """Source: arch/x86/entry/vdso/vma.c; process_64.c compat_start_thread (5.10, 6.1)."""
     assert ask("getpid").value
