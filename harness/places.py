@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -36,3 +37,13 @@ def state_dir() -> Path:
     """
     named = os.environ.get("TRAPGATE_STATE")
     return Path(named) if named else Path(platformdirs.user_state_dir("trapgate"))
+
+
+def keep_bytecode() -> None:
+    """Keep what Python compiles in the cache, where it may not lie beside its source.
+
+    Whoever forbids that (``PYTHONDONTWRITEBYTECODE``) wants clean folders, and no compiling of the
+    same modules in each process of each run.
+    """
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode, sys.pycache_prefix = False, str(cache_dir() / "bytecode")

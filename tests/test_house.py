@@ -153,7 +153,7 @@ def test_the_patterns_find_what_they_are_for(pattern: re.Pattern[str], text: str
     assert pattern.search(text.format("/", second))
 
 
-SCENARIOS = sorted((HERE / "scenarios").glob("*.py"))
+SCENARIOS = sorted((HERE / "scenarios").glob("test_*.py"))
 
 
 def test_every_probe_is_asked_by_a_scenario() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from live import I386, X86_64
 from planting import OOPS, Bug, plant
 
 from harness.kernels import find_source, obtain
+from harness.places import data_dir
 
 HERE = Path(__file__).resolve().parent
 NOWHERE = "http://127.0.0.1:9/debian"
@@ -271,15 +273,15 @@ def test_only_losses_are_status_2(tmp_path: Path) -> None:
 def test_compiled_scenarios_are_kept_where_they_may_not_lie_beside_their_source(
     tmp_path: Path,
 ) -> None:
-    scenarios = """
-        def test_nothing():
-            pass
-    """
+    folder = tmp_path / "scenarios"
+    folder.mkdir()
+    for name in ("conftest.py", "test_gates.py"):
+        shutil.copy(data_dir("scenarios") / name, folder)
     cache = {"TRAPGATE_CACHE": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = session(tmp_path, scenarios, **cache)
+    done = session(folder, "", "--collect-only", "test_gates.py", **cache)
     assert done.status == 0, done.output + done.errors
-    (kept,) = tmp_path.rglob("test_it.*.pyc")
-    assert kept.is_relative_to(tmp_path / "cache" / "bytecode")
+    kept = list(tmp_path.rglob("test_gates.*.pyc"))
+    assert [path.is_relative_to(tmp_path / "cache" / "bytecode") for path in kept] == [True]
 
 
 def test_a_splat_fails_a_test_whose_answers_were_right(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ from harness.entry import EntryPath
 from harness.errors import DeclarationError, KernelSplat, OutcomeKind, TrapgateError
 from harness.kernels import Kernel
 from harness.machine.console import find_splat, read_trouble
-from harness.places import cache_dir
 from harness.plugin import announcing, coverage, outcomes, preparation, programs, recording
 from harness.plugin.configuration import Configuration
 from harness.plugin.guests import GuestHouse, Sharing
@@ -29,12 +27,6 @@ if TYPE_CHECKING:
     from harness.evidence.inside import Inside
 
 _LEASED = pytest.StashKey[Guest]()
-
-
-def pytest_load_initial_conftests() -> None:
-    """Keep what is compiled of scenarios, where nobody wants it to lie beside them."""
-    if sys.dont_write_bytecode:
-        sys.dont_write_bytecode, sys.pycache_prefix = False, str(cache_dir() / "bytecode")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
