@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import DeclarationError, HostError
@@ -22,6 +25,21 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except OSError:
         scratch.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a file to make, which takes the place of `path` unless the block raises.
+
+    It has a folder of its own. Of two that do so at the same time, the last one wins.
+
+    Raises:
+        OSError: the folder of `path` cannot be written.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as folder:
+        part = Path(folder) / path.name
+        yield part
+        part.replace(path)
 
 
 def check_output(path: Path) -> None:

@@ -68,7 +68,7 @@ def take(guest, entry, signal, layout, *, wide=False):
 @pytest.mark.parametrize("signal", [SIGUSR1, FIRST, LAST])
 def test_a_signal_says_who_sent_it_and_how(guest, entry, own, signal):
     ways = {("kill", own): SI_USER, ("tkill", own): SI_TKILL, ("tgkill", own, own): SI_TKILL}
-    layout, widths = SENT[entry.table.name], (False, True)[: 1 + (entry.table is I386)]
+    layout, widths = SENT[entry.table.name], (False, True) if entry.table is I386 else (False,)
     for (name, *whom), code in ways.items():
         expected = {"signal": signal, "errno": 0, "code": code, "pid": own, "uid": 0}
         for wide in widths:

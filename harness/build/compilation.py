@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +11,11 @@ from harness.arch import Abi
 from harness.build.facts import render_facts
 from harness.errors import HostError
 from harness.places import data_dir
+from harness.whole import replacing
 
 
 def compile_program(command: Sequence[str], abi: Abi, built: Path) -> None:
-    """Build beside the final place and rename: of two that do so, the last one wins.
+    """Build a program, of which nobody ever finds a part.
 
     Args:
         command: the compiler with all that it needs to know but where ``facts.h`` is.
@@ -27,14 +27,12 @@ def compile_program(command: Sequence[str], abi: Abi, built: Path) -> None:
         OSError: the folder of `built` cannot be written.
     """
     built.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=built.parent) as scratch:
-        folder = Path(scratch)
+    with replacing(built) as made:
         facts = render_facts(data_dir("guest") / "include/facts.h.j2", abi)
-        (folder / "facts.h").write_text(facts, encoding="utf-8")
-        whole = [*command, "-I", str(folder), "-o", str(folder / built.name)]
+        (made.parent / "facts.h").write_text(facts, encoding="utf-8")
+        whole = [*command, "-I", str(made.parent), "-o", str(made)]
         done = subprocess.run(whole, capture_output=True, text=True, check=False)
         if done.returncode:
             name = built.name.rpartition("-")[0]
             said = f"{Path(command[0]).name} could not build {name}"
             raise HostError(said, evidence=done.stderr.strip())
-        (folder / built.name).rename(built)

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import lzma
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from harness.kernels.reporter import Reporter, SilentReporter
 from harness.kernels.signature import read_signed
 from harness.kernels.storing import translated
 from harness.places import state_dir
+from harness.whole import replacing
 
 _STANZA = "Package: linux-"
 
@@ -122,7 +121,7 @@ def _read_release(
     reporter: Reporter,
 ) -> Release:
     name = f"the package index of {suite}"
-    with _replacing(file) as part:
+    with replacing(file) as part:
         if file.exists():
             shutil.copy2(file, part)
         refresh(f"dists/{suite}/InRelease", part, mirrors)
@@ -145,7 +144,7 @@ def _fetch_packages(
 ) -> None:
     """Fetch by hash where that is offered: such a name is right even in mid-sync."""
     by_hash = f"{listed.file.rpartition('/')[0]}/by-hash/SHA256/{listed.sha256}"
-    with _replacing(kept) as part:
+    with replacing(kept) as part:
         try:
             path = by_hash if release.get("Acquire-By-Hash") == "yes" else listed.file
             download(replace(listed, file=path), part, mirrors, SilentReporter())
@@ -154,12 +153,3 @@ def _fetch_packages(
     for old in kept.parent.glob(f"{kept.name.rpartition('-')[0]}-*.xz"):
         if old != kept:
             old.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
-    """Give a file to write beside `file`, which takes its place unless an error is raised."""
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".part-") as folder:
-        part = Path(folder) / file.name
-        yield part
-        part.replace(file)

@@ -13,11 +13,11 @@ import contextlib
 import hashlib
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
 from harness.places import cache_dir
 from harness.tools import find_tool
+from harness.whole import replacing
 
 _SOURCE = """
 int malloc_trim(unsigned long pad);
@@ -56,10 +56,8 @@ def _keeping_library() -> Path | None:
 
 
 def _build(compiler: str, built: Path) -> None:
-    """Build beside the final place and rename: of two that do so, the last one wins."""
     built.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=built.parent) as scratch:
-        made = Path(scratch, built.name)
+    with replacing(built) as made:
         subprocess.run(
             [compiler, *_FLAGS, "-o", made],
             input=_SOURCE.encode(),
@@ -67,4 +65,3 @@ def _build(compiler: str, built: Path) -> None:
             timeout=_PATIENCE_S,
             check=True,
         )
-        made.rename(built)
