@@ -139,7 +139,7 @@ def ask_all(spec: str) -> Answers:
     """Put every scenario to a kernel, with a worker a processor."""
     with tempfile.TemporaryDirectory(prefix="trapgate-bench-") as folder:
         command = [sys.executable, "-m", "pytest", str(data_dir("scenarios")), "-q", *_MACHINE]
-        command += ["-p", "no:cacheprovider", "-n", str(os.cpu_count()), "--dist", "loadgroup"]
+        command += ["-p", "no:cacheprovider", "-n", str(os.cpu_count())]
         command += ["--kernel", spec, "--run-dir", f"{folder}/run", "--reproduce-dir", folder]
         clean = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")}
         subprocess.run(

@@ -17,7 +17,7 @@ from harness.places import data_dir
 
 ALLOWANCE_S = 20.0
 _BOOTS = 3
-DISTRIBUTED = ("-n", "2", "--dist", "loadgroup")
+DISTRIBUTED = ("-n", "2")
 
 
 def measure(times: int) -> list[Figure]:
@@ -28,7 +28,7 @@ def measure(times: int) -> list[Figure]:
     ]
     suites: list[tuple[str, Measure]] = [
         ("scenarios, as tox runs them", time_scenarios),
-        ("scenarios, `-n 2 --dist loadgroup`", partial(time_scenarios, *DISTRIBUTED)),
+        ("scenarios, `-n 2`", partial(time_scenarios, *DISTRIBUTED)),
     ]
     rows = interleaved(times, [*boots, *suites])
     limit_s = _limit(rows[: len(boots)])

@@ -78,7 +78,7 @@ def _ask(kernels: Iterable[str], workers: int) -> list[Result]:
         HostError: it could not.
     """
     specs = [word for spec in kernels for word in ("--kernel", spec)]
-    shared = ["-n", str(workers), "--dist", "loadgroup"] if workers else []
+    shared = ["-n", str(workers)] if workers else []
     with scratch_folder("claims") as folder:
         report = folder / "junit.xml"
         command = [sys.executable, "-m", "pytest", str(data_dir("scenarios")), "-m", "claim"]
