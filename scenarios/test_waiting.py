@@ -76,6 +76,9 @@ def test_a_stop_and_a_continuation_are_told_once_unless_they_are_left(entry, par
         (SIGSTOP, WSTOPPED): (CLD_STOPPED, SIGSTOP),
         (SIGCONT, WCONTINUED): (CLD_CONTINUED, SIGCONT),
     }
+    assert parent.call(entry, "kill", child, SIGCONT) == 0
+    never = told(parent, entry, child, WCONTINUED | WNOHANG)
+    assert never == (0, 0), "who never stopped has not continued"
     for (signal, kind), expected in cases.items():
         assert parent.call(entry, "kill", child, signal) == 0
         seen = [told(parent, entry, child, kind | more) for more in (WNOWAIT, WNOHANG, WNOHANG)]
