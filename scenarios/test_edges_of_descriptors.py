@@ -1,13 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What descriptors take and tell at their edges: owners, hints, room in pipes, counts, times.
+"""What descriptors take and tell at their edges: owners, hints, room in pipes, counts, places.
 
 Source: fs/fcntl.c do_fcntl, check_fcntl_cmd; fs/pipe.c pipe_set_size, pipe_read; fs/eventfd.c;
 fs/signalfd.c; fs/read_write.c do_sendfile, generic_copy_file_checks; fs/ioctl.c (6.1).
 """
 
 import struct
-from errno import EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EOVERFLOW, ESPIPE
-from os import O_CREAT, O_DIRECT, O_NONBLOCK, O_PATH, O_RDWR
+from errno import (
+    EAGAIN,
+    EBADF,
+    EBUSY,
+    EEXIST,
+    EFAULT,
+    EFBIG,
+    EINVAL,
+    EIO,
+    EISDIR,
+    ENODEV,
+    EOPNOTSUPP,
+    EOVERFLOW,
+    ESPIPE,
+    ESRCH,
+)
+from os import O_APPEND, O_CREAT, O_DIRECT, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY
 
 import pytest
 
@@ -16,7 +31,7 @@ from harness.agent.arguments import Buffer
 from harness.agent.clocks import WAIT
 from harness.agent.structures import EVENT
 from harness.arch import I386
-from harness.landscape import ARENA, PAGE
+from harness.landscape import ARENA, HOLE, PAGE, READ_ONLY
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -205,3 +220,219 @@ def test_a_watch_tells_a_name_with_zeros_behind_it(guest, entry):
     assert guest.call(entry, "rmdir", b"/watched/" + name + b"\0").value == 0
     event = struct.pack("<iIII", wanted, CREATED | DIRECTORY, 0, 32) + name.ljust(32, b"\0")
     assert (said.value, said.memory[0]) == (48, event.ljust(64, b"\xa5"))
+
+
+SCRATCH = ARENA.start + 0x8000
+
+
+def whole_numbers(entry, *values):
+    """Return numbers of 64 bits as a table's calls take them."""
+    if entry.table is not I386:
+        return values
+    return tuple(half & 0xFFFF_FFFF for value in values for half in (value, value >> 32))
+
+
+def test_what_is_not_open_for_it_is_neither_read_nor_written(guest, entry):
+    """Source: fs/read_write.c vfs_read, vfs_readv, do_pwritev, do_sendfile (6.12)."""
+    wide = guest.call(entry, "open", FILE, O_CREAT | O_RDWR | O_TRUNC, 0o600).value
+    given, taken = (guest.call(entry, "open", FILE, how).value for how in (O_WRONLY, O_RDONLY))
+    reading, writing = pipe(guest, entry)
+    ready, timer = (guest.call(entry, *one, 0).value for one in (("epoll_create1",), TIMER))
+    one = entry.table.words(SCRATCH, 1)
+    reads = {"read": (ROOM, 1), "readv": (one, 1), "pread64": (ROOM, 1, 0, 0)}
+    reads |= {"preadv": (one, 1, 0, 0)}
+    writes = {"write": (b"x", 1), "writev": (one, 1), "pwrite64": (b"x", 1, 0, 0)}
+    writes |= {"pwritev": (one, 1, 0, 0)}
+    rows = [(-EBADF, name, fd, *rest) for fd in (given, -1) for name, rest in reads.items()]
+    rows += [(-EBADF, name, fd, *rest) for fd in (taken, -1) for name, rest in writes.items()]
+    rows += [(-EINVAL, name, ready, *reads[name]) for name in ("read", "readv")]
+    rows += [(-EINVAL, name, timer, *writes[name]) for name in ("write", "writev")]
+    rows += [(-ESPIPE, name, reading, *reads[name]) for name in ("pread64", "preadv")]
+    rows += [(-ESPIPE, name, writing, *writes[name]) for name in ("pwrite64", "pwritev")]
+    rows += [(-EBADF, "sendfile", fd, wide, 0, 1) for fd in (-1, taken)]
+    rows += [(-EBADF, "sendfile", writing, fd, 0, 1) for fd in (-1, given)]
+    rows += [
+        (-EBADF, "copy_file_range", *two, 1, 0) for two in ((wide, 0, -1, 0), (-1, 0, wide, 0))
+    ]
+    rows += [
+        (-EISDIR, "copy_file_range", guest.call(entry, "open", b"/\0", 0).value, 0, wide, 0, 1, 0),
+        (-EINVAL, "copy_file_range", reading, 0, wide, 0, 1, 0),
+        (0, "copy_file_range", wide, number(0), wide, number(9), 1, 0),
+        (0, "writev", wide, entry.table.words(SCRATCH, 0), 1),
+        (1, "writev", writing, one, 1),
+        (1, "readv", reading, one, 1),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+TIMER = ("timerfd_create", 1)
+APPENDED, AT_THE_END = b"/appended_to\0", 0x10
+
+
+def test_what_is_appended_is_put_at_the_end(guest, entry):
+    """Wherever a descriptor stands: fs/read_write.c generic_write_checks_count (6.12)."""
+    guest.write_file(APPENDED[:-1].decode(), b"")
+    fd, plain = (guest.call(entry, "open", APPENDED, O_RDWR | how).value for how in (O_APPEND, 0))
+    segment = entry.table.words(SCRATCH, 1)
+    guest.write(entry.abi, SCRATCH, b"e")
+    rows = [
+        (3, "write", fd, b"abc", 3),
+        (0, "lseek", fd, 0, 0),
+        (1, "write", fd, b"d", 1),
+        (4, "lseek", fd, 0, 1),
+        (1, "pwritev2", plain, segment, 1, 0, 0, AT_THE_END),
+        (0, "fcntl", plain, F_SETFL, O_APPEND),
+        (1, "write", plain, b"f", 1),
+        (0, "fcntl", plain, F_SETFL, 0),
+        (0, "lseek", plain, 0, 0),
+        (1, "write", plain, b"A", 1),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    assert guest.read_file(APPENDED[:-1].decode()) == b"Abcdef"
+
+
+LIMIT_OF_FILES, SIGXFSZ = 1, 25
+
+
+def test_a_file_grows_to_the_limit_and_then_there_is_a_signal(guest, entry):
+    """Source: fs/read_write.c generic_write_check_limits; fs/attr.c inode_newsize_ok (6.12)."""
+    fd = guest.call(entry, "open", FILE, O_CREAT | O_RDWR | O_TRUNC, 0o600).value
+    blocked = number(1 << SIGXFSZ - 1)
+    rows = [
+        (0, "rt_sigprocmask", 0, blocked, 0, 8),
+        (0, "setrlimit", LIMIT_OF_FILES, entry.table.words(10, 10)),
+        (10, "write", fd, bytes(16), 16),
+        (4, "pwrite64", fd, bytes(16), 16, 6, 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    assert guest.call(entry, "rt_sigpending", Buffer(8), 8).memory == (bytes(8),)
+    assert guest.call(entry, "write", fd, b"x", 1).errno == EFBIG
+    assert guest.call(entry, "rt_sigpending", Buffer(8), 8).memory == (blocked,)
+    rows = [(-EFBIG, "ftruncate", fd, 11), (0, "ftruncate", fd, 9), (1, "write", fd, b"xy", 2)]
+    assert find_wrong(guest, entry, [*rows[:2], (9, "lseek", fd, 0, 2), rows[2]]) == []
+
+
+def test_room_is_made_in_a_file_that_can_have_it(guest, entry):
+    """Source: fs/open.c vfs_fallocate, vfs_truncate (6.12)."""
+    fd, nothing = (
+        guest.call(entry, "open", path, O_CREAT | O_RDWR, 0o600).value
+        for path in (FILE, b"/dev/null\0")
+    )
+    taken, most = guest.call(entry, "open", FILE, O_RDONLY).value, (1 << 63) - 1
+    cases = {
+        (fd, 1 << 8, 0, 1): -EOPNOTSUPP,
+        (fd, 2, 0, 1): -EOPNOTSUPP,
+        (fd, 0x12, 0, 1): -EOPNOTSUPP,
+        (taken, 0, 0, 1): -EBADF,
+        (pipe(guest, entry)[1], 0, 0, 1): -ESPIPE,
+        (nothing, 0, 0, 1): -ENODEV,
+        (fd, 0, most, 1): -EFBIG,
+        (fd, 0, -1, 1): -EINVAL,
+        (fd, 0, 0, -1): -EINVAL,
+        (fd, 1, 0, 4): 0,
+        (-1, 0, 0, 1): -EBADF,
+    }
+    rows = [(-EISDIR, "truncate", b"/\0", 0), (-EINVAL, "truncate", b"/dev/null\0", 0)]
+    rows += [
+        (answer, "fallocate", fd, mode, *whole_numbers(entry, *range_))
+        for (fd, mode, *range_), answer in cases.items()
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_a_file_that_only_reads_takes_its_segments_one_by_one(guest, entry):
+    """Such as a process's memory: fs/read_write.c do_loop_readv_writev (6.12)."""
+    fd = guest.call(entry, "open", b"/proc/self/mem\0", O_RDWR).value
+    words, first, second = entry.table.words, SCRATCH + 0x200, SCRATCH + 0x300
+    guest.write(entry.abi, SCRATCH, b"abcdefgh")
+    for at in (first, second):
+        guest.write(entry.abi, at, b"\xa5" * 8)
+    both, cut = words(first, 3, second, 4), words(first, 2, HOLE, 4, second, 4)
+    where = (SCRATCH, 0)
+    rows = [
+        (7, "preadv", fd, both, 2, *where),
+        (2, "preadv", fd, cut, 3, *where),
+        (-EFAULT, "preadv", fd, words(HOLE, 4, first, 4), 2, *where),
+        (-EOPNOTSUPP, "preadv2", fd, both, 2, *where, 2),
+        (-EIO, "preadv", fd, both, 2, HOLE, 0),
+        (0, "lseek", fd, 0, 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    seen = [guest.read(entry.abi, at, 8) for at in (first, second)]
+    assert seen == [b"abc" + b"\xa5" * 5, b"defg" + b"\xa5" * 4]
+    assert guest.call(entry, "pwritev", fd, words(second, 2, first, 3), 2, *where).value == 5
+    assert guest.read(entry.abi, SCRATCH, 8) == b"deabcfgh"
+
+
+AT_ONCE = 2
+
+
+def test_what_is_spliced_lies_where_the_offset_says(guest, entry):
+    """And moves the offset, not the file's place. Source: fs/splice.c __do_splice (6.12)."""
+    guest.write_file("/spliced", b"abcdefghijkl")
+    fd = guest.call(entry, "open", b"/spliced\0", O_RDWR).value
+    reading, writing = pipe(guest, entry)
+    words, seen = entry.table.words, []
+    for *call, start in (
+        ("splice", fd, SCRATCH, writing, 0, 5, 0, 3),
+        ("splice", reading, 0, fd, SCRATCH, 2, 0, 1),
+    ):
+        guest.write(entry.abi, SCRATCH, number(start) + b"\xa5" * 8)
+        said = guest.call(entry, *call).value
+        seen.append((said, guest.read(entry.abi, SCRATCH, 16)))
+    assert seen == [(n, number(end) + b"\xa5" * 8) for n, end in ((5, 8), (2, 3))]
+    at = READ_ONLY.start
+    rows = [
+        (0, "lseek", fd, 0, 1),
+        (2, "splice", fd, 0, writing, 0, 2, 0),
+        (2, "lseek", fd, 0, 1),
+        (1, "splice", reading, 0, fd, 0, 1, 0),
+        (3, "lseek", fd, 0, 1),
+        (-EFAULT, "splice", fd, HOLE, writing, 0, 1, 0),
+        (-EFAULT, "splice", reading, 0, fd, HOLE, 1, 0),
+        (-EFAULT, "splice", fd, at, writing, 0, 1, 0),
+        (-ESPIPE, "splice", fd, 0, writing, number(0), 1, 0),
+        (-EBADF, "vmsplice", -1, words(SCRATCH, 1), 1, 0),
+        (-EBADF, "vmsplice", fd, words(SCRATCH, 1), 1, 0),
+        (5, "vmsplice", reading, words(SCRATCH, 64), 1, 0),
+        (-EAGAIN, "splice", reading, 0, fd, 0, 1, AT_ONCE),
+        (0, "tee", reading, writing, 0, 0),
+        (-EBADF, "tee", reading, -1, 1, 0),
+        (-EBADF, "tee", -1, writing, 1, 0),
+        (-EBADF, "splice", reading, 0, -1, 0, 1, 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    assert guest.read(entry.abi, SCRATCH, 5) == b"ghada"
+    assert guest.read_file("/spliced") == b"adfdefghijkl"
+
+
+F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX = 9, 10, 11, 15, 16
+F_GETLEASE, NO_LOCK, NOBODY, LOWEST = 1025, 2, 0x3FFF_FFFF, -0x8000_0000
+
+
+def test_who_is_told_of_a_descriptor_and_by_which_signal(guest, entry):
+    """Source: fs/fcntl.c f_setown, f_owner_sig, f_getown_ex (6.12)."""
+    own, fd = guest.call(entry, "getpid").value, pipe(guest, entry)[0]
+    rows = [
+        (0, "fcntl", fd, F_GETSIG),
+        (-EINVAL, "fcntl", fd, F_SETSIG, 65),
+        (-EINVAL, "fcntl", fd, F_SETSIG, -1),
+        (0, "fcntl", fd, F_SETSIG, 64),
+        (64, "fcntl", fd, F_GETSIG),
+        (-EINVAL, "fcntl", fd, F_SETOWN, LOWEST),
+        (-ESRCH, "fcntl", fd, F_SETOWN, NOBODY),
+        (0, "fcntl", fd, F_SETOWN, own),
+        (own, "fcntl", fd, F_GETOWN),
+        (-EINVAL, "fcntl", fd, F_SETOWN_EX, struct.pack("<II", 3, own)),
+        (-ESRCH, "fcntl", fd, F_SETOWN_EX, struct.pack("<II", 1, NOBODY)),
+        *[
+            (-EFAULT, "fcntl", fd, request, HOLE)
+            for request in (F_SETOWN_EX, F_GETOWN_EX, F_GET_RW_HINT, F_SET_RW_HINT)
+        ],
+        (own, "fcntl", fd, F_GETOWN),
+        (0, "fcntl", fd, F_SETOWN, 0),
+        (0, "fcntl", fd, F_GETOWN),
+        (NO_LOCK, "fcntl", guest.call(entry, "open", FILE, O_CREAT, 0o600).value, F_GETLEASE),
+        (-EFAULT, "write", guest.call(entry, "eventfd2", 0, 0).value, HOLE, 8),
+    ]
+    assert find_wrong(guest, entry, rows) == []
