@@ -6,7 +6,7 @@ fs/read_write.c do_sendfile; kernel/sys.c newuname, olduname (6.1).
 """
 
 import struct
-from errno import EBADF, EEXIST, EFAULT, EINVAL, ENOENT
+from errno import EBADF, EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM
 from os import O_RDWR
 
 import pytest
@@ -61,6 +61,13 @@ def test_a_folders_entries_are_told_with_number_and_type(guest, entry, folder, n
     assert guest.call(entry, name, folder, Buffer(512), 504).value == 0
     assert guest.call(entry, "lseek", folder, 0, 0).value == 0
     assert guest.call(entry, name, folder, Buffer(512), 8).errno == EINVAL
+    assert guest.call(entry, name, folder, HOLE, 504).errno == EFAULT
+    assert guest.call(entry, name, 0, Buffer(512), 504).errno == ENOTDIR
+    gone = FOLDER[:-1] + b"/gone\0"
+    assert guest.call(entry, "mkdir", gone, 0o700).value == 0
+    fd = guest.call(entry, "open", gone, 0).value
+    assert guest.call(entry, "rmdir", gone).value == 0
+    assert guest.call(entry, name, fd, Buffer(512), 504).errno == ENOENT
 
 
 @pytest.mark.entries("int80", "int80_64")
@@ -119,7 +126,9 @@ def test_poll_answers_for_each_of_very_many_descriptors(guest, entry, pipe):
     assert answered == {place: WRITABLE for place, fd in enumerate(asked) if fd >= 0}
 
 
-PLACES = (31, 32, 63, 64, 70)
+PLACES, MOST = (31, 32, 63, 64, 70, 700), 0x7FFF_FFFF
+"""Where descriptors are; 352 bits are the most that lie on the kernel's stack, and a number past
+the table counts as the table's end: fs/select.c core_sys_select (6.12)."""
 
 
 @pytest.mark.parametrize("name", ["_newselect", "select", "pselect6"])
@@ -131,20 +140,68 @@ def test_select_finds_a_descriptors_bit_wherever_it_is(guest, entry, pipe, name)
     for place in PLACES:
         assert guest.call(entry, "dup2", pipe[0], place).value == place
     assert guest.call(entry, "dup2", pipe[1], 40).value == 40
-    both = sum(1 << place for place in (*PLACES, 40)).to_bytes(16, "little")
-    reading, writing, none = (SCRATCH + 0x100 * n for n in range(3))
-    for where in (reading, writing, none):
-        guest.write(entry.abi, where, both)
-    said = guest.call(
-        entry, name, 71, reading, writing, none, At(SCRATCH + 0x800, entry.table.words(0, 0)), 0
-    )
-    assert said.value == len(PLACES) + 1
-    seen = [int.from_bytes(guest.read(entry.abi, at, 16), "little") for at in (reading, writing)]
-    assert seen == [sum(1 << place for place in PLACES), 1 << 40]
-    assert guest.read(entry.abi, none, 16) == bytes(16)
-    guest.write(entry.abi, reading, (1 << 41).to_bytes(16, "little"))
-    assert guest.call(entry, name, 42, reading, 0, 0, entry.table.words(0, 0), 0).errno == EBADF
-    assert guest.call(entry, name, -1, reading, 0, 0, entry.table.words(0, 0), 0).errno == EINVAL
+    size, at_once = 0x100, entry.table.words(0, 0)
+    both = sum(1 << place for place in (*PLACES, 40)).to_bytes(size, "little")
+    reading, writing, none = (SCRATCH + size * n for n in range(3))
+    for count in (PLACES[-1] + 1, MOST):
+        for where in (reading, writing, none):
+            guest.write(entry.abi, where, both)
+        told = At(SCRATCH + 0x800, at_once)
+        said = guest.call(entry, name, count, reading, writing, none, told, 0)
+        assert said.value == len(PLACES) + 1, count
+        seen = [
+            int.from_bytes(guest.read(entry.abi, at, size), "little") for at in (reading, writing)
+        ]
+        assert seen == [sum(1 << place for place in PLACES), 1 << 40], count
+        assert guest.read(entry.abi, none, size) == bytes(size), count
+    guest.write(entry.abi, reading, (1 << 41).to_bytes(size, "little"))
+    rows = [(-EBADF, name, count, reading, 0, 0, at_once, 0) for count in (42, 701)]
+    rows += [(-EINVAL, name, -1, reading, 0, 0, at_once, 0)]
+    rows += [(-EINVAL, name, 0, 0, 0, 0, entry.table.words(-1, 0), 0)]
+    assert find_wrong(guest, entry, rows) == []
+
+
+URGENT, ERROR = 2, 8
+
+
+@pytest.mark.guest_only("it gives the machine another name, and wants privilege")
+def test_what_is_exceptional_is_told_apart_from_what_can_be_read(guest, entry):
+    """Such as a name that was changed: fs/proc/proc_sysctl.c proc_sys_poll (6.12)."""
+    fd = guest.call(entry, "open", b"/proc/sys/kernel/hostname\0", 0).value
+    name, at = "_newselect" if entry.table is I386 else "select", SCRATCH + 0x200
+    changed = ("sethostname", b"(none)", 6)
+    seen, expected = [], []
+    for places, said in (((0, 0, 1), 1), ((0, 0, 1), 0), ((1, 1, 1), 3)):
+        asked = [place << fd for place in places]
+        for place, bits in enumerate(asked):
+            guest.write(entry.abi, at + 8 * place, bits.to_bytes(8, "little"))
+        if said:
+            assert guest.call(entry, *changed).value == 0
+        sets = (at, at + 8, at + 16, entry.table.words(0, 0))
+        told = guest.call(entry, name, fd + 1, *sets, 0).value
+        memory = guest.read(entry.abi, at, 24)
+        seen.append((told, memory))
+        bits = asked if said else [0, 0, 0]
+        expected.append((said, b"".join(one.to_bytes(8, "little") for one in bits)))
+    assert seen == expected
+    assert guest.call(entry, *changed).value == 0
+    guest.write(entry.abi, at, struct.pack("<ihH", fd, URGENT, 0))
+    assert guest.call(entry, "poll", at, 1, 0).value == 1
+    assert guest.read(entry.abi, at, 8) == struct.pack("<ihH", fd, URGENT, URGENT | ERROR)
+
+
+def test_very_many_descriptors_are_waited_for_until_the_last_is_ready(guest, entry, pipe):
+    """Source: fs/select.c poll_get_entry, poll_freewait; fs/timerfd.c timerfd_poll (6.12)."""
+    timer = guest.call(entry, "timerfd_create", 1, 0).value
+    soon, many = entry.table.words(0, 0, 0, 20_000_000), 700
+    polled = [struct.pack("<ihH", pipe[1], READABLE, 0)] * many
+    guest.write(entry.abi, SCRATCH, b"".join(polled) + struct.pack("<ihH", timer, READABLE, 0))
+    for _ in range(2):
+        assert guest.call(entry, "timerfd_settime", timer, 0, soon, 0).value == 0
+        assert guest.call(entry, "poll", SCRATCH, many + 1, 5000).value == 1
+        seen = guest.read(entry.abi, SCRATCH, 8 * many + 8)
+        assert seen[6::8].hex() == "00" * many + f"{READABLE:02x}"
+        assert guest.call(entry, "read", timer, Buffer(8), 8).value == 8
 
 
 STICKY_TIMEOUTS = 0x400_0000
@@ -225,6 +282,33 @@ def test_epoll_tells_once_or_at_a_change_where_it_is_asked_to(guest, entry, pipe
         (0, "epoll_ctl", fd, DELETE, pipe[0], 0),
         (-ENOENT, "epoll_ctl", fd, DELETE, pipe[0], 0),
         (-ENOENT, "epoll_ctl", fd, MODIFY, pipe[0], once),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_epoll_waits_for_what_can_be_waited_for_as_long_as_it_is_told(guest, entry, pipe):
+    """Source: fs/eventpoll.c do_epoll_ctl, ep_loop_check, ep_timeout_to_timespec (6.12)."""
+    fd, outer = (guest.call(entry, "epoll_create1", 0).value for _ in range(2))
+    timer = guest.call(entry, "timerfd_create", 1, 0).value
+    guest.write_file("/letters", LETTERS)
+    file = guest.call(entry, "open", b"/letters\0", O_RDWR).value
+    event, soon = struct.pack("<IQ", READABLE, DATA), entry.table.words(0, 0, 0, 20_000_000)
+    rows = [
+        (-EBADF, "epoll_ctl", -1, ADD, timer, event),
+        (-EBADF, "epoll_ctl", fd, ADD, -1, event),
+        (-EPERM, "epoll_ctl", fd, ADD, file, event),
+        (-EINVAL, "epoll_ctl", timer, ADD, pipe[0], event),
+        (-EBADF, "epoll_wait", -1, Buffer(32), 2, 0),
+        (-EINVAL, "epoll_wait", timer, Buffer(32), 2, 0),
+        (0, "epoll_ctl", fd, ADD, timer, event),
+        (0, "epoll_ctl", outer, ADD, fd, event),
+        (-ELOOP, "epoll_ctl", fd, ADD, outer, event),
+        (0, "epoll_wait", outer, Buffer(32), 2, 3),
+        (0, "timerfd_settime", timer, 0, soon, 0),
+        (1, "epoll_wait", outer, Buffer(32), 2, 5000),
+        (1, "epoll_wait", fd, Buffer(32), 2, -1),
+        (8, "read", timer, Buffer(8), 8),
+        (0, "epoll_wait", outer, Buffer(32), 2, 1),
     ]
     assert find_wrong(guest, entry, rows) == []
 
