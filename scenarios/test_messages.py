@@ -6,7 +6,21 @@ move_addr_to_user; net/core/sock.c sock_set_timeout, sk_getsockopt (6.1).
 """
 
 import struct
-from errno import EBADF, EDOM, EINVAL, ERANGE
+from errno import (
+    EAFNOSUPPORT,
+    EAGAIN,
+    EBADF,
+    EDOM,
+    EFAULT,
+    EINVAL,
+    EMSGSIZE,
+    ENOTSOCK,
+    ENOTTY,
+    EOPNOTSUPP,
+    EPERM,
+    ERANGE,
+)
+from os import O_NONBLOCK
 
 import pytest
 
@@ -14,7 +28,7 @@ from harness.agent.answers import find_wrong
 from harness.agent.arguments import At, Buffer
 from harness.agent.filters import answer, program_of
 from harness.arch import I386
-from harness.landscape import ARENA
+from harness.landscape import ARENA, HOLE, READ_ONLY
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -295,3 +309,150 @@ def test_a_64_bit_program_does_not_say_that_it_is_a_32_bit_one(guest, entry):
     calls += [("sendmmsg", -1, HEADER, 1, COMPAT), ("recvmmsg", -1, HEADER, 1, COMPAT, 0)]
     seen = {one[0]: said.errno for one, said in zip(calls, guest.series(entry, calls), strict=True)}
     assert seen == {one[0]: EINVAL for one in calls}
+
+
+AF_NONE, MOST_FAMILIES, STREAM, LONGEST_NAME, MOST_SEGMENTS = 0, 64, 1, 128, 1024
+
+
+def test_what_is_no_socket_is_told_apart_from_what_is_not_open(guest, entry):
+    """Source: net/socket.c sockfd_lookup_light and its callers (6.12)."""
+    other = guest.call(entry, "eventfd2", 0, 0).value
+    header, size = entry.table.words(*[0] * 8), struct.pack("<I", 0)
+    calls = {
+        "bind": (b"\1\0", 2),
+        "connect": (b"\1\0", 2),
+        "listen": (1,),
+        "accept4": (0, 0, 0),
+        "getsockname": (Buffer(2), size),
+        "getpeername": (Buffer(2), size),
+        "sendto": (b"x", 1, 0, 0, 0),
+        "recvfrom": (Buffer(2), 1, AT_ONCE, 0, 0),
+        "setsockopt": (SOL_SOCKET, PASS_CREDENTIALS, size, 4),
+        "getsockopt": (SOL_SOCKET, TYPE, Buffer(4), size),
+        "shutdown": (0,),
+        "sendmsg": (header, 0),
+        "recvmsg": (header, AT_ONCE),
+        "sendmmsg": (header, 1, 0),
+        "recvmmsg": (header, 1, AT_ONCE, 0),
+    }
+    rows = [(-ENOTSOCK, name, other, *rest) for name, rest in calls.items()]
+    rows += [(-EBADF, name, -1, *rest) for name, rest in calls.items()]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_sockets_names_and_flags_that_make_no_sense(guest, entry, pair):
+    """Source: net/socket.c __sock_create, move_addr_to_kernel, __copy_msghdr (6.12)."""
+    fd = guest.call(entry, "socket", AF_UNIX, STREAM, 0).value
+    name, address = struct.pack("<H", AF_UNIX), bytes(LONGEST_NAME + 1)
+    where = SOL_SOCKET, PASS_CREDENTIALS
+    rows = [
+        *[(-EAFNOSUPPORT, "socket", family, STREAM, 0) for family in (AF_NONE, MOST_FAMILIES, -1)],
+        *[(-EINVAL, "socket", AF_UNIX, kind, 0) for kind in (11, 15)],
+        (-EAFNOSUPPORT, "socketpair", MOST_FAMILIES, STREAM, 0, Buffer(8)),
+        *[(-EINVAL, "bind", fd, address, size) for size in (LONGEST_NAME + 1, -1, 0)],
+        *[(-EINVAL, "connect", fd, address, size) for size in (LONGEST_NAME + 1, -1)],
+        *[(-EINVAL, "sendto", pair[0], b"x", 1, 0, address, n) for n in (LONGEST_NAME + 1, -1)],
+        (-EFAULT, "bind", fd, HOLE, 2),
+        (0, "bind", fd, name, 2),
+        (0, "listen", fd, 1),
+        *[(-EINVAL, "accept4", fd, 0, 0, flags) for flags in (1, 0x8000_0000)],
+        (-EINVAL, "setsockopt", pair[0], *where, bytes(4), -1),
+        (-EINVAL, "setsockopt", pair[0], *where, bytes(4), 3),
+        (-EOPNOTSUPP, "setsockopt", pair[0], AF_UNIX + 1, 1, bytes(4), 4),
+        (-EINVAL, "shutdown", pair[0], 3),
+        (-ENOTTY, "ioctl", pair[0], 0x5401, Buffer(64)),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_a_messages_header_says_numbers_that_can_be(guest, entry, pair):
+    """Source: net/socket.c __copy_msghdr; net/compat.c __get_compat_msghdr (6.12)."""
+
+    def message(name=0, size=0, segments=1):
+        return At(HEADER, entry.table.words(name, size, SEGMENTS, segments, 0, 0, 0))
+
+    rows = [
+        (-EMSGSIZE, "sendmsg", pair[0], message(segments=MOST_SEGMENTS + 1), 0),
+        (-EINVAL, "sendmsg", pair[0], message(DATA, -1), 0),
+        (-EMSGSIZE, "recvmsg", pair[1], message(segments=MOST_SEGMENTS + 1), AT_ONCE),
+        (-EINVAL, "recvmsg", pair[1], message(DATA, -1), AT_ONCE),
+        (8, "sendmsg", pair[0], message(0, -1), 0),
+        (8, "recvmsg", pair[1], message(CONTROL, LONGEST_NAME + 9), AT_ONCE),
+        (0, "sendmsg", pair[0], message(segments=0), 0),
+        (0, "recvmsg", pair[1], message(), AT_ONCE),
+        (-EAGAIN, "recvmsg", pair[1], message(), AT_ONCE),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_a_socket_that_does_not_wait_says_so_by_every_call(guest, entry):
+    """Source: net/socket.c sock_read_iter, __sys_recvfrom, ____sys_recvmsg (6.12)."""
+    fds = guest.call(entry, "socketpair", AF_UNIX, DATAGRAM | O_NONBLOCK, 0, Buffer(8)).memory[0]
+    fd = struct.unpack("<II", fds)[0]
+    guest.write(entry.abi, SEGMENTS, entry.table.words(DATA, 8))
+    header = entry.table.words(0, 0, SEGMENTS, 1, 0, 0, 0, 0)
+    rows = [
+        (0, "setitimer", 0, entry.table.words(0, 0, 5, 0), 0),
+        (-EAGAIN, "read", fd, Buffer(8), 8),
+        (-EAGAIN, "readv", fd, SEGMENTS, 1),
+        (-EAGAIN, "recvfrom", fd, Buffer(8), 8, 0, 0, 0),
+        (-EAGAIN, "recvmsg", fd, header, 0),
+        (-EAGAIN, "recvmmsg", fd, header, 1, 0, 0),
+        (0, "setitimer", 0, entry.table.words(0, 0, 0, 0), 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+@pytest.mark.room("it is root")
+def test_what_cannot_be_said_beside_the_data_is_refused(guest, entry, pair):
+    """Source: net/core/scm.c scm_fp_copy, scm_check_creds, __scm_send (6.12)."""
+    own, at = guest.call(entry, "getpid").value, entry.table.word_bytes
+    rights = control(entry, RIGHTS, struct.pack("<I", 0x7FFF))
+    assert [guest.call(entry, name, 1001).value for name in ("setgid", "setuid")] == [0, 0]
+    mine = [
+        control(entry, CREDENTIALS, struct.pack("<III", *ids))
+        for ids in ((own, 1001, 1001), (1, 1001, 1001), (own, 0, 1001), (own, 1001, 0))
+    ]
+    cases = [
+        (EBADF, rights),
+        (EINVAL, control(entry, 77, bytes(4))),
+        (EINVAL, control(entry, CREDENTIALS, bytes(8))),
+        (None, rights[:at] + struct.pack("<I", 77) + rights[at + 4 :]),
+        (None, mine[0]),
+        *[(EPERM, one) for one in mine[1:]],
+    ]
+    seen = [send(guest, entry, pair[0], content).errno for _, content in cases]
+    assert seen == [errno for errno, _ in cases]
+
+
+def test_what_comes_beside_the_data_is_cut_where_there_is_no_more_room(guest, entry, pair):
+    """Source: net/core/scm.c put_cmsg; net/compat.c put_cmsg_compat (6.12)."""
+    option = ("setsockopt", pair[1], SOL_SOCKET, PASS_CREDENTIALS, b"\1\0\0\0", 4)
+    assert guest.call(entry, *option).value == 0
+    own, size = guest.call(entry, "getpid").value, entry.table.word_bytes + 8
+    seen = {}
+    for room in (0, size - 1, size, size + 5, size + 12):
+        assert send(guest, entry, pair[0], b"").value == 8
+        seen[room] = receive(guest, entry, pair[1], room)
+    ids = struct.pack("<III", own, 0, 0)
+    expected = dict.fromkeys((0, size - 1), (b"", CUT_CONTROL))
+    for part in (0, 5):
+        told = entry.table.words(size + part) + struct.pack("<II", SOL_SOCKET, CREDENTIALS)
+        expected[size + part] = told + ids[:part], CUT_CONTROL
+    expected[size + 12] = control(entry, CREDENTIALS, ids), 0
+    assert seen == expected
+
+
+def test_no_room_beside_the_data_is_trusted(guest, entry, pair):
+    """The data came all the same. Source: net/core/scm.c put_cmsg, scm_detach_fds (6.12)."""
+    option = ("setsockopt", pair[1], SOL_SOCKET, PASS_CREDENTIALS, b"\1\0\0\0", 4)
+    assert guest.call(entry, *option).value == 0
+    for where in (HOLE, READ_ONLY.start):
+        given = control(entry, RIGHTS, struct.pack("<I", 0))
+        assert send(guest, entry, pair[0], given).value == 8
+        header = At(HEADER, entry.table.words(0, 0, SEGMENTS, 1, where, 64, 0))
+        assert guest.call(entry, "recvmsg", pair[1], header, AT_ONCE).value == 8
+        words = guest.read(entry.abi, HEADER, 7 * entry.table.word_bytes)
+        length = words[5 * entry.table.word_bytes : 6 * entry.table.word_bytes]
+        assert length == entry.table.words(0), "nothing was put there"
+        assert guest.call(entry, "close", max(pair) + 1).errno == EBADF, "and nothing given"

@@ -54,6 +54,12 @@ def test_a_timeout_wants_less_than_a_second_besides_its_seconds(guest, entry, wi
     calls = [(name, ready, 1, pairs(entry, *time, wide=wide), 0, 8) for time in cases]
     seen = [said.value for said in guest.series(entry, calls)]
     assert dict(zip(cases, seen, strict=True)) == cases
+    name, sets = name_of(entry, "pselect6", wide), (0, 0, 0, 0)
+    bad = [time for time, answer in cases.items() if answer < 0]
+    rows = [(-EINVAL, name, *sets, pairs(entry, *time, wide=wide), 0) for time in bad]
+    assert (
+        find_wrong(guest, entry, [*rows, (0, name, *sets, pairs(entry, 0, 0, wide=wide), 0)]) == []
+    )
 
 
 @pytest.mark.entries("int80", "int80_64")
