@@ -8,6 +8,7 @@ which rounds (6.1).
 import struct
 from errno import (
     E2BIG,
+    EACCES,
     EAGAIN,
     EBADF,
     EBUSY,
@@ -48,7 +49,7 @@ import pytest
 
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
-from harness.arch import ARCH_I386
+from harness.arch import ARCH_I386, I386
 from harness.landscape import ARENA, EDGE, HOLE, NO_ACCESS, PAGE, READ_ONLY
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
@@ -163,7 +164,7 @@ def test_files_and_paths(guest, entry):
         (-EISDIR, "open", FOLDER, O_WRONLY),
         (-ENOTDIR, "open", FILE, O_DIRECTORY),
         (-ENOTDIR, "open", FILE[:-1] + b"/x\0", O_RDONLY),
-        (-ENOTDIR, "chdir", FILE),
+        *[(-ENOTDIR, "chdir", FILE), (-EBADF, "fchdir", -1)],
         (-ENOTDIR, "rmdir", FILE),
         (-EISDIR, "unlink", FOLDER),
         (-EINVAL, "rmdir", FOLDER[:-1] + b"/.\0"),
@@ -207,6 +208,22 @@ def test_files_and_paths(guest, entry):
         (0, "chdir", b"/\0"),
     ]
     assert find_wrong(guest, entry, rows) == []
+    folder, file = (guest.call(entry, "open", path, 0).value for path in (FOLDER, FILE))
+    omit, late = (1 << 30) - 2, 5000
+    rows = [
+        (0, "fchdir", folder),
+        (7, "getcwd", ROOM, 7),
+        (-ENOTDIR, "fchdir", file),
+        (7, "getcwd", ROOM, 7),
+        (0, "chdir", b"/\0"),
+        (-EBADF, "utimensat", -1, 0, 0, 0),
+        (-EINVAL, "utimensat", file, 0, 0, 0x100),
+        (0, "utimensat", file, 0, entry.table.words(1000, 0, 2000, 0), 0),
+        (0, "utimensat", HERE, FILE, entry.table.words(late, 0, 0, omit), 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    told = guest.call(entry, "statx", HERE, FILE, 0, 0x7FF, Buffer(256)).memory[0]
+    assert [struct.unpack_from("<q", told, at)[0] for at in (64, 112)] == [late, 2000]
 
 
 CREATE, REPLACE = 1, 2
@@ -490,7 +507,12 @@ def test_processes(guest, entry):
         (-ESRCH, "setpgid", NOBODY, 0),
         (-ESRCH, "getpgid", NOBODY),
         (-ESRCH, "getsid", NOBODY),
-        (20, "getpriority", 0, 0),
+        *[(pid, name, pid) for name in ("getpgid", "getsid")],
+        *[(20, "getpriority", kind, who) for kind in (0, 1) for who in (0, pid)],
+        *[(-ESRCH, "getpriority", kind, NOBODY) for kind in range(3)],
+        *[(-ESRCH, "setpriority", kind, NOBODY, 0) for kind in range(3)],
+        (-EINVAL, "setpriority", 3, 0, 0),
+        *[(-ESRCH, "prlimit64", NOBODY, RLIMIT_NOFILE, 0, ROOM)],
         (-EINVAL, "getpriority", 3, 0),
         (0, "setpriority", 0, 0, 99),
         (1, "getpriority", 0, 0),
@@ -531,6 +553,63 @@ def test_processes(guest, entry):
         (-ESRCH, "sched_getscheduler", NOBODY),
         (-EINVAL, "sched_getscheduler", -1),
         (-EINVAL, "sched_getaffinity", 0, 3, ROOM),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+OF_OTHERS = (5, 6, 9, 10, 11, 12, 19, 20, 45, 46, 50, 51, 54, 55, 56, 60, 61, 63, 64)
+"""What only processors of other makes are asked about: unaligned words, endianness and so on.
+Source: kernel/sys.c prctl, with its SET_UNALIGN_CTL and the like (6.12)."""
+MACHINE_CHECKS_NOW, NO_NEW_PRIVILEGES, SPECULATION, FLUSHER = 34, 39, 52, 57
+
+
+@pytest.mark.room("it is root")
+def test_a_process_is_told_by_prctl_what_it_asked_for(guest, entry):
+    checks, huge = ("prctl", MACHINE_CHECKS_NOW, 0, 0, 0, 0), ("prctl", 42, 0, 0, 0, 0)
+    flusher = ("prctl", FLUSHER + 1, 0, 0, 0, 0)
+    rows = [(-EINVAL, "prctl", option, ARENA.start, 0, 0, 0) for option in OF_OTHERS]
+    rows += [(2, *checks)]
+    for how in (1, 0, 2, 1):
+        rows += [(0, "prctl", MACHINE_CHECKS, 1, how, 0, 0), (how, *checks)]
+    rows += [(0, "prctl", MACHINE_CHECKS, 0, 0, 0, 0), (2, *checks)]
+    for on in (1, 0):
+        rows += [(0, "prctl", NO_HUGE_PAGES, on, 0, 0, 0), (on, *huge)]
+        rows += [(0, "prctl", FLUSHER, on, 0, 0, 0), (on, *flusher)]
+    rows += [
+        *[(-EINVAL, "prctl", MACHINE_CHECKS, 1, 1, *two) for two in ((1, 0), (0, 1))],
+        (-EINVAL, "prctl", MACHINE_CHECKS, 2, 0, 0, 0),
+        *[(-EINVAL, "prctl", NO_NEW_PRIVILEGES, *four) for four in ((1, 0, 0, 0), (0, 0, 0, 1))],
+        *[(-EINVAL, "prctl", SPECULATION, 0, *three) for three in ((1, 0, 0), (0, 0, 1))],
+        *[(-EINVAL, "prctl", SPECULATION + 1, 0, 0, *two) for two in ((1, 0), (0, 1))],
+        *[(-EINVAL, "prctl", FLUSHER, *four) for four in ((2, 0, 0, 0), (1, 1, 0, 0))],
+        (-EINVAL, "prctl", FLUSHER + 1, 1, 0, 0, 0),
+        (0, "setuid", 1000),
+        *[(-EPERM, "prctl", option, 0, 0, 0, 0) for option in (FLUSHER, FLUSHER + 1)],
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+@pytest.mark.room("it is root")
+def test_priorities_of_a_group_and_of_a_user(guest, entry):
+    """Source: kernel/sys.c setpriority, set_one_prio (6.12)."""
+    process, group, user, somebody = 0, 1, 2, 123_456
+    setuid = "setuid32" if entry.table is I386 else "setuid"
+    rows = [
+        (0, "setpriority", group, 0, 3),
+        *[(17, "getpriority", kind, 0) for kind in (process, group)],
+        (0, setuid, somebody),
+        (17, "getpriority", user, 0),
+        (0, "setpriority", user, 0, 4),
+        *[(16, "getpriority", user, who) for who in (0, somebody)],
+        (0, "setpriority", user, somebody, 5),
+        (15, "getpriority", process, 0),
+        *[(-EACCES, "setpriority", kind, 0, 4) for kind in (process, group, user)],
+        (-EPERM, "setpriority", process, 1, 19),
+        (-EPERM, "sethostname", b"x", 1),
+        (-EPERM, "setdomainname", b"x", 1),
+        (-EPERM, "chroot", b"/\0"),
+        (-EPERM, "vhangup"),
+        (15, "getpriority", process, 0),
     ]
     assert find_wrong(guest, entry, rows) == []
 

@@ -6,16 +6,16 @@ kernel/groups.c; kernel/capability.c (6.1).
 """
 
 import struct
-from errno import EACCES, EINVAL, EPERM, ESRCH
+from errno import EACCES, EFAULT, EINVAL, EPERM, ESRCH
 
 import pytest
 
 from harness.agent.answers import find_wrong
-from harness.agent.arguments import Buffer
+from harness.agent.arguments import At, Buffer
 from harness.agent.ptrace import TRAP_STOP, Option, Request
 from harness.agent.puppet import start_puppet
 from harness.arch import I386
-from harness.landscape import ARENA
+from harness.landscape import ARENA, EDGE, HOLE, READ_ONLY
 
 pytestmark = pytest.mark.entries("int80", "syscall")
 
@@ -63,7 +63,9 @@ def test_each_id_is_told_by_its_own_call(guest, entry, suffix):
 def test_each_call_changes_the_ids_that_it_is_about(guest, entry, suffix, kind):
     steps = {
         (f"setres{kind}", -1, -1, 7): (0, 0, 7),
-        (f"setres{kind}", 6, -1, -1): (6, 0, 7),
+        (f"setre{kind}", -1, 4): (0, 4, 4),
+        (f"setre{kind}", -1, 0): (0, 0, 4),
+        (f"setres{kind}", 6, -1, -1): (6, 0, 4),
         (f"setre{kind}", 5, -1): (5, 0, 0),
         (f"set{kind}", 9): (9, 9, 9),
     }
@@ -174,8 +176,48 @@ def test_capabilities_that_cannot_be_told_or_had(guest, entry):
         (0, "capset", whose[OWN], few),
         (-EPERM, "capset", whose[OWN], more),
         (-EPERM, "capset", whose[OWN], struct.pack("<6I", 3, 1, 0, 0, 0, 0)),
+        (-EPERM, "capset", whose[1], few),
+        (-EFAULT, "capset", whose[OWN], HOLE),
+        *[(-EFAULT, name, READ_ONLY.start, Buffer(24)) for name in ("capget", "capset")],
+        *[(-EFAULT, name, At(EDGE.end - 4, whose[OWN][:4]), few) for name in ("capget", "capset")],
     ]
     assert find_wrong(guest, entry, cases) == []
+    of_the_first = guest.call(entry, "capget", whose[1], Buffer(24)).memory[0]
+    assert of_the_first not in (few, b"\xa5" * 24)
+
+
+HERE, READABLE, AS_EFFECTIVE, SECRET = -100, 4, 0x200, b"/secret\0"
+
+
+@pytest.mark.room("it is root")
+def test_access_asks_about_the_real_ids(guest, entry):
+    """Unless it is told otherwise. Source: fs/open.c access_override_creds (6.12)."""
+    guest.write_file("/secret", b"", mode=0o600)
+    setresuid = "setresuid32" if entry.table is I386 else "setresuid"
+    real = [("access", SECRET, READABLE), ("faccessat", HERE, SECRET, READABLE)]
+    effective = [("faccessat2", HERE, SECRET, READABLE, AS_EFFECTIVE), ("chown", SECRET, -1, -1)]
+    real += [("faccessat2", HERE, SECRET, READABLE, 0)]
+    rows = [(0, setresuid, REAL, 0, 0)]
+    rows += [(-EACCES, *call) for call in real] + [(0, *call) for call in effective]
+    rows += [(0, setresuid, 0, REAL, 0)]
+    rows += [(0, *call) for call in real]
+    rows += [(-EACCES, *effective[0]), (-EPERM, "chmod", SECRET, 0o600)]
+    assert find_wrong(guest, entry, rows) == []
+
+
+@pytest.mark.room("it is root")
+def test_a_group_among_several_is_found(guest, entry, suffix):
+    """Source: kernel/groups.c groups_search (6.12)."""
+    size = id_bytes(entry, suffix)
+    guest.write_file("/secret", b"", mode=0o040)
+    given = b"".join(one.to_bytes(size, "little") for one in (9, 5, 7))
+    assert guest.call(entry, f"setgroups{suffix}", 3, given).value == 0
+    seen = {}
+    for group in (4, 5, 6, 7, 8, 9, 10):
+        calls = ("chown" + suffix, SECRET, 0, group), (f"setfsuid{suffix}", REAL)
+        calls += ("open", SECRET, 0), (f"setfsuid{suffix}", 0)
+        seen[group] = guest.series(entry, calls)[2].errno
+    assert seen == {group: None if group in (5, 7, 9) else EACCES for group in seen}
 
 
 STACK_LIMIT, SOMEBODY, OTHER = 3, 1001, 1002

@@ -16,7 +16,7 @@ from harness.landscape import HOLE, PAGE, UNTOUCHED
 
 pytestmark = pytest.mark.entries("int80", "syscall")
 
-SELF, CHILDREN, NOBODY, ZEROS = 0, -1, 0x3FFF_FFFF, 0
+SELF, CHILDREN, THREAD, NOBODY, ZEROS = 0, -1, 1, 0x3FFF_FFFF, 0
 NAMES = (
     *("user", "user_us", "system", "system_us", "most_kib", "shared", "data", "stack"),
     *("minor_faults", "major_faults", "swaps", "read", "written", "sent", "received", "signals"),
@@ -52,6 +52,9 @@ def test_a_process_is_told_what_it_has_used(guest, entry):
     assert 0 < after["waits"] - before["waits"] < 100
     assert max(after["user_us"], after["system_us"]) < 1_000_000
     assert 0 <= after["user"] + after["system"] < 600
+    thread = usage(guest, entry, THREAD)
+    same = ("minor_faults", "most_kib", "waits")
+    assert [after[name] <= thread[name] for name in same] == [True] * 3, "of its only thread"
 
 
 def test_the_end_of_a_child_tells_what_it_has_used(guest, entry):
