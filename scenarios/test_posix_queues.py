@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queues of messages that have names: what is told of them, and in which order messages come.
 
-Source: ipc/mqueue.c do_mq_timedsend, do_mq_timedreceive, put_compat_mq_attr (6.1).
+Source: ipc/mqueue.c do_mq_timedsend, do_mq_timedreceive, put_compat_mq_attr (6.1), do_mq_notify,
+__do_notify, prepare_open (6.12).
 """
 
-from errno import EAGAIN, EBADF, EINVAL, EMSGSIZE, ENOENT, ENOSYS
+from errno import EAGAIN, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, EMSGSIZE, ENOENT, ENOSYS
 
 import pytest
 
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
+from harness.agent.structures import EVENT, QUEUED
+from harness.landscape import HOLE
 
 pytestmark = pytest.mark.entries("int80", "syscall")
 
@@ -77,3 +80,57 @@ def test_what_a_queue_does_not_take(guest, entry, queue):
         (-EAGAIN, "mq_timedsend", queue, b"a", 1, 0, 0),
     ]
     assert find_wrong(guest, entry, rows) == []
+
+
+READ_ONLY, WRITE_ONLY, EXCLUSIVE = 0, 1, 0o200
+
+
+@pytest.mark.usefixtures("queue")
+def test_a_queue_is_opened_and_used_as_its_flags_say(guest, entry):
+    fds = [guest.call(entry, "mq_open", NAME, how, 0, 0).value for how in (READ_ONLY, WRITE_ONLY)]
+    sent, got = (b"a", 1, 0, 0), (Buffer(16), SIZE, 0, 0)
+    no_queue = (-1, 0)
+    rows = [
+        (-EEXIST, "mq_open", NAME, CREATE | EXCLUSIVE | READ_WRITE, 0o600, 0),
+        (-EINVAL, "mq_open", NAME, READ_WRITE | WRITE_ONLY, 0, 0),
+        *[(-EBADF, "mq_timedsend", fd, *sent) for fd in (*no_queue, fds[0])],
+        (0, "mq_timedsend", fds[1], *sent),
+        *[(-EBADF, "mq_timedreceive", fd, *got) for fd in (*no_queue, fds[1])],
+        (1, "mq_timedreceive", fds[0], *got),
+        *[(-EBADF, "mq_getsetattr", fd, 0, Buffer(64)) for fd in no_queue],
+        *[(-EBADF, "mq_notify", fd, 0) for fd in no_queue],
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+BY_SIGNAL, BY_NOTHING, BY_SOCKET, FIRST, FROM_QUEUE, VALUE = 0, 1, 2, 34, -3, 0x1122_3344
+
+
+def test_who_asked_is_told_of_a_message_once(guest, entry, queue):
+    """Source: ipc/mqueue.c do_mq_notify, __do_notify (6.12)."""
+    own, event = guest.call(entry, "getpid").value, EVENT[entry.table.name].encode
+    asked = event(value=VALUE, signal=FIRST, how=BY_SIGNAL)
+    blocked = (1 << FIRST - 1).to_bytes(8, "little")
+    rows = [
+        (0, "rt_sigprocmask", 0, blocked, 0, 8),
+        (-EINVAL, "mq_notify", queue, event(signal=65)),
+        (-EINVAL, "mq_notify", queue, event(how=3)),
+        (-EFAULT, "mq_notify", queue, HOLE),
+        (-EFAULT, "mq_notify", queue, event(how=BY_SOCKET, value=HOLE)),
+        (0, "mq_notify", queue, event(how=BY_NOTHING)),
+        (-EBUSY, "mq_notify", queue, asked),
+        (0, "mq_notify", queue, 0),
+        (0, "mq_notify", queue, asked),
+        (-EBUSY, "mq_notify", queue, asked),
+        *[(0, "mq_timedsend", queue, b"a", 1, 0, 0)] * 2,
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    taken = ("rt_sigtimedwait", blocked, Buffer(128), entry.table.words(0, 0), 8)
+    first, second = guest.series(entry, [taken, taken])
+    assert (first.value, second.errno) == (FIRST, EAGAIN)
+    told = QUEUED[entry.table.name].decode(first.memory[0])
+    sender = {"pid": own, "uid": 0, "value": VALUE}
+    assert told == {"signal": FIRST, "errno": 0, "code": FROM_QUEUE, **sender}
+    rows = [(1, "mq_timedreceive", queue, Buffer(16), SIZE, 0, 0)] * 2
+    rows += [(0, "mq_notify", queue, asked), (0, "mq_timedsend", queue, b"a", 1, 0, 0)]
+    assert find_wrong(guest, entry, [*rows, (FIRST, *taken)]) == []

@@ -9,16 +9,30 @@ arch/x86/include/asm/compat.h (6.1).
 """
 
 import struct
-from errno import E2BIG, EAGAIN, EINVAL, ENOMSG, ENOSYS, ERANGE
+from errno import (
+    E2BIG,
+    EACCES,
+    EAGAIN,
+    EEXIST,
+    EFAULT,
+    EFBIG,
+    EINVAL,
+    ENOENT,
+    ENOMSG,
+    ENOSYS,
+    EPERM,
+    ERANGE,
+)
 
 import pytest
 
+from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 from harness.agent.maps import read_maps
 from harness.agent.puppet import start_puppet
 from harness.agent.structures import Layout
 from harness.arch import ARCH_X86_64, I386
-from harness.landscape import ARENA
+from harness.landscape import ARENA, HOLE
 
 pytestmark = pytest.mark.entries("int80", "syscall")
 
@@ -375,3 +389,188 @@ def test_what_there_is_of_each_kind_is_told(guest, entry, make):
     assert struct.unpack_from("<ii", told) + struct.unpack_from("<i", told, 24) == (1, 1, 3)
     told = guest.call(entry, "semctl", 0, 0, SEMAPHORES_IN_USE, Buffer(48)).memory[0]
     assert (*struct.unpack_from("<i4xi", told, 28), told[40:]) == (1, 3, b"\xa5" * 8)
+
+
+@pytest.mark.entries("int80")
+@pytest.mark.guest_only("it gives things to users that only a guest is sure to have")
+def test_the_older_forms_have_16_bits_for_each_number_and_set_them(guest, entry, make):
+    """Source: ipc/compat.c get_compat_ipc_perm; ipc/{msg,sem,shm}.c by version (6.12)."""
+    now, pid = guest.call(entry, "time", 0).value, guest.call(entry, "getpid").value
+    queue, several, memory = make("msgget"), make("semget", 3), make("shmget", 5000)
+    assert guest.call(entry, "shmat", memory, MAPPED, 0).value == MAPPED
+    new = struct.pack("<iHHHHHH", 0, *OWNER, 7, 7, 0o604, 0).ljust(48, b"\0")
+    new = (new + struct.pack("<H", QUEUE_BYTES - 1)).ljust(64, b"\0")
+    guest.write(entry.abi, SCRATCH, new)
+    at, room = SCRATCH + 0x100, {"msg": 56, "sem": 44, "shm": 48}
+    calls = {
+        "msg": ("ipc", MSGCTL, queue, "how", 0, "where"),
+        "sem": ("ipc", SEMCTL, several, 0, "how", "block"),
+        "shm": ("ipc", SHMCTL, memory, "how", 0, "where"),
+    }
+
+    def ask(kind, how, where):
+        holes = {"how": how, "where": where, "block": entry.table.words(where)}
+        return guest.call(entry, *(holes.get(part, part) for part in calls[kind])).value
+
+    seen = {}
+    for kind, size in room.items():
+        guest.write(entry.abi, at, b"\xa5" * 64)
+        answers = [ask(kind, SET, HOLE), ask(kind, STAT, HOLE), ask(kind, SET, SCRATCH)]
+        assert [*answers, ask(kind, STAT, at)] == [-EFAULT, -EFAULT, 0, 0], kind
+        seen[kind] = guest.read(entry.abi, at, 64)
+        permission = struct.unpack_from("<iHHHHH", seen[kind])
+        assert permission == (KEY, *OWNER, 0, 0, 0o604), kind
+        assert seen[kind][size:] == b"\xa5" * (64 - size), kind
+    assert struct.unpack_from("<HHH", seen["msg"], 44) == (0, 0, QUEUE_BYTES - 1)
+    operated, changed, count = struct.unpack_from("<II16xH", seen["sem"], 16)
+    assert (operated, changed >= now - 1, count) == (0, True, 3)
+    size, attached, detached, changed, *rest = struct.unpack_from("<IIIIHHH", seen["shm"], 16)
+    assert (size, attached >= now - 1, detached, changed >= now - 1) == (5000, True, 0, True)
+    assert rest == [pid, pid, 1]
+
+
+EXCLUSIVE, COPY, OTHER_KEY, NO_COMMAND = 0o2000, 0o40000, KEY + 1, 99
+LONGEST = 8192
+
+
+def test_things_are_made_and_found_as_their_flags_say(guest, entry, make):
+    """Source: ipc/util.c ipcget_public, ipc_check_perms; ipc/sem.c newary (6.12)."""
+    things = {"msgget": (), "semget": (3,), "shmget": (5000,)}
+    rows = []
+    for name, size in things.items():
+        number = make(name, *size)
+        zero = (0,) * len(size)
+        rows += [(number, name, KEY, *size, 0), (number, name, KEY, *zero, CREATE)]
+        rows += [(-EEXIST, name, KEY, *size, CREATE | EXCLUSIVE | MODE)]
+        rows += [(-ENOENT, name, OTHER_KEY, *size, MODE)]
+        rows += [(-EINVAL, name, KEY, one + 1, 0) for one in size]
+        rows += [(-EINVAL, name, OTHER_KEY, 0, CREATE | MODE) for _ in size]
+    rows += [(-EINVAL, "semget", OTHER_KEY, -1, CREATE | MODE)]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_what_a_queue_does_not_do(guest, entry, make):
+    """Source: ipc/msg.c do_msgsnd, do_msgrcv, ksys_msgctl (6.12)."""
+    number, good, room = make("msgget"), message(entry, 1, bytes(LONGEST + 1)), Buffer(64)
+    rows = [
+        *[(-EINVAL, "msgsnd", number, message(entry, n, b"x"), 1, AT_ONCE) for n in (0, -1)],
+        *[(-EINVAL, "msgsnd", number, good, size, AT_ONCE) for size in (LONGEST + 1, -1)],
+        (-EINVAL, "msgsnd", -1, good, 1, AT_ONCE),
+        (-EINVAL, "msgsnd", number ^ 1, good, 1, AT_ONCE),
+        (-EFAULT, "msgsnd", number, HOLE, 1, AT_ONCE),
+        *[(0, "msgsnd", number, good, LONGEST, AT_ONCE)] * (QUEUE_BYTES // LONGEST),
+        (-EAGAIN, "msgsnd", number, good, 1, AT_ONCE),
+        *[(-EINVAL, "msgrcv", *two, 0, AT_ONCE) for two in ((number, room, -1), (-1, room, 8))],
+        (-EINVAL, "msgrcv", number ^ 1, room, 8, 0, AT_ONCE),
+        *[(-EINVAL, "msgrcv", number, room, 8, 0, COPY | how) for how in (0, AT_ONCE | EXCEPT)],
+        (-EFAULT, "msgctl", number, SET, HOLE),
+        *[(-EFAULT, "msgctl", 0, command, HOLE) for command in (LIMITS, MESSAGES_IN_USE)],
+        *[(-EINVAL, "msgctl", number, command, room) for command in (NO_COMMAND, -1)],
+        *[(-EINVAL, "msgctl", one, STAT, Buffer(128)) for one in (-1, number ^ 1)],
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+COUNT_WAITING, COUNT_WAITING_FOR_ZERO, MOST_STEPS = 14, 15, 500
+
+
+def test_what_semaphores_do_not_do(guest, entry, make):
+    """Source: ipc/sem.c __do_semtimedop, perform_atomic_semop, ksys_semctl (6.12)."""
+    number, operate, words = make("semget", 3), OPERATE[entry.table.name], entry.table.words
+    soon = struct.pack("<qq", 0, 1_000_000)
+
+    def steps(*several):
+        return b"".join(struct.pack("<Hhh", *one) for one in several)
+
+    def done(answer, *several, count=None, timeout=0):
+        return (answer, operate, number, steps(*several), count or len(several), timeout)
+
+    up = (0, 1, 0)
+    rows = [
+        done(0, up),
+        done(-EAGAIN, (0, 0, AT_ONCE)),
+        done(-EAGAIN, (0, 1, 0), (0, 0, AT_ONCE)),
+        done(-EAGAIN, (0, -2, AT_ONCE)),
+        done(-EAGAIN, (0, -2, 0), timeout=soon),
+        done(-EAGAIN, (0, 0, 0), timeout=soon),
+        done(-EINVAL, (0, -2, 0), timeout=struct.pack("<qq", 0, 10**9)),
+        done(-EINVAL, (0, -2, 0), timeout=struct.pack("<qq", -1, 0)),
+        done(-ERANGE, (0, 0x7FFF, 0)),
+        done(-EFBIG, (3, 1, 0)),
+        done(-E2BIG, *[up] * (MOST_STEPS + 1)),
+        done(0, *[up] * 100),
+        (-EINVAL, operate, number, steps(up), 0, 0),
+        *[(-EINVAL, operate, one, steps(up), 1, 0) for one in (-1, number ^ 1)],
+        (-EFAULT, operate, number, HOLE, 1, 0),
+        (101, "semctl", number, 0, GET_VALUE, 0),
+        *[(-EINVAL, "semctl", number, place, SET_VALUE, 1) for place in (3, -1)],
+        *[(0, "semctl", number, 0, n, 0) for n in (COUNT_WAITING, COUNT_WAITING_FOR_ZERO)],
+        *[(-EFAULT, "semctl", number, 0, n, HOLE) for n in (SET, SET_ALL, GET_ALL)],
+        *[(-EFAULT, "semctl", 0, 0, n, HOLE) for n in (LIMITS, SEMAPHORES_IN_USE)],
+        *[(-EINVAL, "semctl", number, 0, n, words(0)) for n in (NO_COMMAND, -1)],
+        (-EINVAL, "semctl", number ^ 1, 0, SET_VALUE, 1),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+MANY = 300
+
+
+def test_very_many_semaphores_are_set_and_told_at_once(guest, entry, make):
+    """More than lie on the kernel's stack: ipc/sem.c semctl_main, SEMMSL_FAST (6.12)."""
+    number = make("semget", MANY)
+    values = struct.pack(f"<{MANY}H", *range(1, MANY + 1))
+    assert guest.call(entry, "semctl", number, 0, SET_ALL, values).value == 0
+    said = guest.call(entry, "semctl", number, 0, GET_ALL, Buffer(2 * MANY + 8))
+    assert (said.value, said.memory[0]) == (0, values + b"\xa5" * 8)
+
+
+LOCK, UNLOCK = 11, 12
+
+
+@pytest.mark.room("it is root")
+def test_what_shared_memory_does_not_do(guest, entry, make):
+    """Source: ipc/shm.c do_shmat, ksys_shmdt, shmctl_do_lock (6.12)."""
+    number = make("shmget", 4096)
+    rows = [
+        *[(0, "shmctl", number, command, 0) for command in (LOCK, UNLOCK)],
+        *[(-EINVAL, "shmctl", -1, command, 0) for command in (LOCK, STAT, REMOVE)],
+        *[(-EINVAL, "shmctl", number, command, 0) for command in (NO_COMMAND, -1)],
+        (-EFAULT, "shmctl", number, SET, HOLE),
+        (MAPPED, "shmat", number, MAPPED, 0),
+        (-EINVAL, "shmat", number, MAPPED, 0),
+        (MAPPED, "shmat", number, MAPPED, REMAP),
+        (-EINVAL, "shmat", number, 0, REMAP),
+        *[(-EINVAL, "shmat", one, 0, 0) for one in (-1, number ^ 1)],
+        *[(-EINVAL, "shmdt", at) for at in (MAPPED + 1, MAPPED + PAGE, ARENA.start)],
+        (0, "shmdt", MAPPED),
+        (-EINVAL, "shmdt", MAPPED),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+@pytest.mark.guest_only("it leaves things behind that only root removes")
+@pytest.mark.parametrize("group", [0, 1001], ids=["of the group", "others"])
+def test_who_may_do_what_with_a_thing(guest, entry, make, group):
+    """Its group may read it, others may not: ipc/util.c ipcperms, ipcctl_obtain_check (6.12)."""
+    queue, several, memory = make("msgget"), make("semget", 3), make("shmget", 4096)
+    read, good = 0 if group == 0 else -EACCES, message(entry, 1, b"x")
+    told, step = Buffer(128), OPERATE[entry.table.name]
+    rows = [(0, "msgsnd", queue, good, 1, AT_ONCE)]
+    rows += [(0, "setgid", group), (0, "setuid", 1001)]
+    rows += [(-EACCES, "msgsnd", queue, good, 1, AT_ONCE)]
+    rows += [(read or 1, "msgrcv", queue, told, 1, 0, AT_ONCE)]
+    rows += [(read or number, name, KEY, 0, 0o040) for name, number in (("semget", several),)]
+    rows += [(read or queue, "msgget", KEY, 0o040), (-EACCES, "msgget", KEY, 0o220)]
+    rows += [(read, step, several, struct.pack("<Hhh", 0, 0, 0), 1, 0)]
+    rows += [(-EACCES, step, several, struct.pack("<Hhh", 0, 1, 0), 1, 0)]
+    rows += [(read, "semctl", several, 0, how, told) for how in (GET_VALUE, GET_ALL)]
+    rows += [(-EACCES, "semctl", several, 0, SET_VALUE, 1)]
+    rows += [(-EACCES, "semctl", several, 0, SET_ALL, bytes(6))]
+    rows += [(-EACCES, "shmat", memory, MAPPED, 0)]
+    rows += [(read or MAPPED, "shmat", memory, MAPPED, 0o10000)]
+    for name, number, *place in (("msgctl", queue), ("semctl", several, 0), ("shmctl", memory)):
+        rows += [(read, name, number, *place, STAT, told)]
+        rows += [(-EPERM, name, number, *place, how, bytes(128)) for how in (SET, REMOVE)]
+    rows += [(-EPERM, "shmctl", memory, LOCK, 0)]
+    assert find_wrong(guest, entry, rows) == []
