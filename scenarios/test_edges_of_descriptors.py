@@ -324,6 +324,7 @@ def test_room_is_made_in_a_file_that_can_have_it(guest, entry):
         (fd, 2, 0, 1): -EOPNOTSUPP,
         (fd, 0x12, 0, 1): -EOPNOTSUPP,
         (taken, 0, 0, 1): -EBADF,
+        (guest.call(entry, "open", b"/proc/self/comm\0", O_RDWR).value, 0, 0, 1): -EOPNOTSUPP,
         (pipe(guest, entry)[1], 0, 0, 1): -ESPIPE,
         (nothing, 0, 0, 1): -ENODEV,
         (fd, 0, most, 1): -EFBIG,
@@ -414,7 +415,7 @@ def test_who_is_told_of_a_descriptor_and_by_which_signal(guest, entry):
     """Source: fs/fcntl.c f_setown, f_owner_sig, f_getown_ex (6.12)."""
     own, fd = guest.call(entry, "getpid").value, pipe(guest, entry)[0]
     rows = [
-        (0, "fcntl", fd, F_GETSIG),
+        *[(0, "fcntl", fd, request) for request in (F_GETSIG, F_GETOWN)],
         (-EINVAL, "fcntl", fd, F_SETSIG, 65),
         (-EINVAL, "fcntl", fd, F_SETSIG, -1),
         (0, "fcntl", fd, F_SETSIG, 64),

@@ -25,14 +25,17 @@ SCRATCH = ARENA.start + 0x8000
 
 
 def entries_of(memory, wide):
-    """Read directory entries: inode, type and name; where the type is depends on the call."""
+    """Read directory entries by name: inode, type, length and where the next one is.
+
+    Where the type is depends on the call.
+    """
     found, at = {}, 0
     while at < len(memory):
         head = "<QQHB" if wide == "64" else "<QQH" if wide == "long" else "<IIH"
-        number, _, length, *kind = struct.unpack_from(head, memory, at)
+        number, then, length, *kind = struct.unpack_from(head, memory, at)
         entry = memory[at : at + length]
         name = entry[struct.calcsize(head) :].split(b"\0")[0]
-        found[name] = (number, kind[0] if kind else entry[-1], length)
+        found[name] = (number, kind[0] if kind else entry[-1], length, then)
         at += length
     return found
 
@@ -55,10 +58,16 @@ def test_a_folders_entries_are_told_with_number_and_type(guest, entry, folder, n
     found = entries_of(said.memory[0][: said.value], wide)
     width = 4 if wide == "int" else 8
     assert {*found} == {b".", b"..", *NAMES}
-    assert {length % width for _, _, length in found.values()} == {0}
+    assert {length % width for _, _, length, _ in found.values()} == {0}
     assert {found[one][1] for one in NAMES} == {REGULAR}
-    assert len({number for number, _, _ in found.values()} - {0}) >= len(NAMES) + 1
+    assert len({number for number, *_ in found.values()} - {0}) >= len(NAMES) + 1
     assert guest.call(entry, name, folder, Buffer(512), 504).value == 0
+    names = [*found]
+    for place, (_, _, _, then) in enumerate(found.values()):
+        assert guest.call(entry, "lseek", folder, then, 0).value == then
+        said = guest.call(entry, name, folder, Buffer(512), 504)
+        rest = [*entries_of(said.memory[0][: said.value], wide)]
+        assert rest == names[place + 1 :], "what comes behind an entry's offset"
     assert guest.call(entry, "lseek", folder, 0, 0).value == 0
     assert guest.call(entry, name, folder, Buffer(512), 8).errno == EINVAL
     assert guest.call(entry, name, folder, HOLE, 504).errno == EFAULT
@@ -72,16 +81,18 @@ def test_a_folders_entries_are_told_with_number_and_type(guest, entry, folder, n
 
 @pytest.mark.entries("int80", "int80_64")
 def test_the_oldest_call_tells_one_entry_at_a_time(guest, entry, folder):
-    seen = set()
+    seen, places = set(), set()
     assert guest.call(entry, "readdir", folder, HOLE, 1).errno == EFAULT
     for _ in range(len(NAMES) + 2):
         said = guest.call(entry, "readdir", folder, Buffer(300), 1)
         assert said.value == 1
-        number, _, length = struct.unpack_from("<IIH", said.memory[0])
+        number, place, length = struct.unpack_from("<IIH", said.memory[0])
         assert number > 0
+        places.add(place)
         seen.add(said.memory[0][10 : 10 + length])
         assert said.memory[0][10 + length :].startswith(b"\0\xa5")
     assert seen == {b".", b"..", *NAMES}
+    assert len(places) == len(seen), "each has its own offset"
     assert guest.call(entry, "readdir", folder, Buffer(300), 1).value == 0
 
 

@@ -28,7 +28,7 @@ from harness.agent.answers import find_wrong
 from harness.agent.arguments import At, Buffer
 from harness.agent.filters import answer, program_of
 from harness.arch import I386
-from harness.landscape import ARENA, HOLE, READ_ONLY
+from harness.landscape import ARENA, HOLE, READ_ONLY, UNTOUCHED
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -391,8 +391,11 @@ def test_a_socket_that_does_not_wait_says_so_by_every_call(guest, entry):
     fd = struct.unpack("<II", fds)[0]
     guest.write(entry.abi, SEGMENTS, entry.table.words(DATA, 8))
     header = entry.table.words(0, 0, SEGMENTS, 1, 0, 0, 0, 0)
+    door = guest.call(entry, "socket", AF_UNIX, STREAM | O_NONBLOCK, 0).value
     rows = [
+        *[(0, "bind", door, struct.pack("<H", AF_UNIX), 2), (0, "listen", door, 1)],
         (0, "setitimer", 0, entry.table.words(0, 0, 5, 0), 0),
+        (-EAGAIN, "accept4", door, 0, 0, 0),
         (-EAGAIN, "read", fd, Buffer(8), 8),
         (-EAGAIN, "readv", fd, SEGMENTS, 1),
         (-EAGAIN, "recvfrom", fd, Buffer(8), 8, 0, 0, 0),
@@ -401,6 +404,33 @@ def test_a_socket_that_does_not_wait_says_so_by_every_call(guest, entry):
         (0, "setitimer", 0, entry.table.words(0, 0, 0, 0), 0),
     ]
     assert find_wrong(guest, entry, rows) == []
+
+
+def test_no_more_than_1024_messages_are_sent_at_once(guest, entry):
+    """Source: net/socket.c __sys_sendmmsg (6.12)."""
+    fds = guest.call(entry, "socketpair", AF_UNIX, STREAM, 0, Buffer(8)).memory[0]
+    fd, empty = struct.unpack("<II", fds)[0], UNTOUCHED.start
+    rows = [(n, "sendmmsg", fd, empty, n, 0) for n in (0, 1, MOST_SEGMENTS)]
+    rows += [(MOST_SEGMENTS, "sendmmsg", fd, empty, n, 0) for n in (MOST_SEGMENTS + 1, -1)]
+    assert find_wrong(guest, entry, rows) == []
+
+
+def test_the_time_for_many_messages_is_looked_at_and_told(guest, entry, pair):
+    """Source: net/socket.c do_recvmmsg, __sys_recvmmsg (6.12)."""
+    header, words = entry.table.words(0, 0, SEGMENTS, 1, 0, 0, 0, 0), entry.table.words
+    sent = (8, "write", pair[0], b"abcdefgh", 8)
+    receive_two = ("recvmmsg", pair[1], header * 2, 2, 0)
+    rows = [
+        *[sent] * 2,
+        *[(-EINVAL, *receive_two, time) for time in (words(0, 10**9), words(-1, 0))],
+        (1, *receive_two, words(0, 0)),
+        (-EFAULT, *receive_two, READ_ONLY.start),
+        *[sent] * 2,
+        (2, *receive_two, At(CONTROL, words(1000, 0))),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    left = guest.read(entry.abi, CONTROL, entry.table.word_bytes)
+    assert 996 <= int.from_bytes(left, "little") < 1000
 
 
 @pytest.mark.room("it is root")

@@ -421,6 +421,9 @@ def test_the_older_forms_have_16_bits_for_each_number_and_set_them(guest, entry,
         permission = struct.unpack_from("<iHHHHH", seen[kind])
         assert permission == (KEY, *OWNER, 0, 0, 0o604), kind
         assert seen[kind][size:] == b"\xa5" * (64 - size), kind
+    nothing = {"msg": (16, 24), "sem": (24, 40), "shm": (38, 48)}
+    left = {kind: seen[kind][slice(*ends)].strip(b"\0") for kind, ends in nothing.items()}
+    assert left == dict.fromkeys(nothing, b""), "what is not said is zero"
     assert struct.unpack_from("<HHH", seen["msg"], 44) == (0, 0, QUEUE_BYTES - 1)
     operated, changed, count = struct.unpack_from("<II16xH", seen["sem"], 16)
     assert (operated, changed >= now - 1, count) == (0, True, 3)
@@ -496,6 +499,7 @@ def test_what_semaphores_do_not_do(guest, entry, make):
         done(-EINVAL, (0, -2, 0), timeout=struct.pack("<qq", 0, 10**9)),
         done(-EINVAL, (0, -2, 0), timeout=struct.pack("<qq", -1, 0)),
         done(-ERANGE, (0, 0x7FFF, 0)),
+        done(-ERANGE, (0, 1, 0), (0, 0x7FFF, 0)),
         done(-EFBIG, (3, 1, 0)),
         done(-E2BIG, *[up] * (MOST_STEPS + 1)),
         done(0, *[up] * 100),
@@ -525,16 +529,18 @@ def test_very_many_semaphores_are_set_and_told_at_once(guest, entry, make):
     assert (said.value, said.memory[0]) == (0, values + b"\xa5" * 8)
 
 
-LOCK, UNLOCK = 11, 12
+LOCK, UNLOCK, LOCKED = 11, 12, 0o2000
 
 
 @pytest.mark.room("it is root")
 def test_what_shared_memory_does_not_do(guest, entry, make):
     """Source: ipc/shm.c do_shmat, ksys_shmdt, shmctl_do_lock (6.12)."""
     number = make("shmget", 4096)
+    for command, mode in ((LOCK, MODE | LOCKED), (UNLOCK, MODE)):
+        assert guest.call(entry, "shmctl", number, command, 0).value == 0
+        assert told(guest, entry, MEMORY, ("shmctl", number, STAT))["mode"] == mode
     rows = [
-        *[(0, "shmctl", number, command, 0) for command in (LOCK, UNLOCK)],
-        *[(-EINVAL, "shmctl", -1, command, 0) for command in (LOCK, STAT, REMOVE)],
+        *[(-EINVAL, "shmctl", one, n, 0) for one in (-1, number ^ 1) for n in (LOCK, STAT, REMOVE)],
         *[(-EINVAL, "shmctl", number, command, 0) for command in (NO_COMMAND, -1)],
         (-EFAULT, "shmctl", number, SET, HOLE),
         (MAPPED, "shmat", number, MAPPED, 0),
