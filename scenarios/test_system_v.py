@@ -433,7 +433,7 @@ def test_the_older_forms_have_16_bits_for_each_number_and_set_them(guest, entry,
 
 
 EXCLUSIVE, COPY, OTHER_KEY, NO_COMMAND = 0o2000, 0o40000, KEY + 1, 99
-LONGEST = 8192
+LONGEST, NO_PLACE = 8192, 0x7FF0
 
 
 def test_things_are_made_and_found_as_their_flags_say(guest, entry, make):
@@ -449,6 +449,9 @@ def test_things_are_made_and_found_as_their_flags_say(guest, entry, make):
         rows += [(-EINVAL, name, KEY, one + 1, 0) for one in size]
         rows += [(-EINVAL, name, OTHER_KEY, 0, CREATE | MODE) for _ in size]
     rows += [(-EINVAL, "semget", OTHER_KEY, -1, CREATE | MODE)]
+    for kind, (_, *commands) in BY_PLACE.items():
+        where = (NO_PLACE, 0) if kind == "sem" else (NO_PLACE,)
+        rows += [(-EINVAL, f"{kind}ctl", *where, how, Buffer(128)) for how in (*commands, STAT)]
     assert find_wrong(guest, entry, rows) == []
 
 
