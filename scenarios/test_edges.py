@@ -403,8 +403,24 @@ def test_memory(guest, entry):
         (-EINVAL, "process_vm_readv", pid, 0, 0, 0, 0, 1),
         (-EINVAL, "process_vm_writev", pid, 0, 0, 0, 0, 1),
         (0, "process_vm_readv", pid, 0, 0, 0, 0, 0),
-        (0, "munmap", start, 0x3000),
+        (-ESRCH, "process_vm_readv", NOBODY, *[entry.table.words(start, 1), 1] * 2, 0),
+        *[(0, name, start, 0, 4) for name in ("msync", "madvise", "mlock")],
+        (0, "mlockall", 1),
+        (-EBUSY, "msync", start, 1, 2),
+        (0, "munlockall"),
+        (0, "msync", start, 1, 2),
+        (0, "mlockall", 2),
+        (MAPPED, mmap, MAPPED, PAGE, 3, anonymous | fixed, -1, 0),
+        *[(-EBUSY, "msync", MAPPED, 1, 2), (0, "msync", start, 1, 2)],
+        (0, "munlockall"),
+        (0, "msync", MAPPED, 1, 2),
     ]
+    if guest.identity.arch.abi is entry.table:
+        past_the_end = dict.fromkeys(("madvise", "mlock", "munlock", "munmap"), -EINVAL)
+        past_the_end |= dict.fromkeys(("msync", "mprotect", "mincore"), -ENOMEM)
+        rows += [(answer, name, start, -PAGE, 1) for name, answer in past_the_end.items()]
+        rows += [(-EINVAL, "madvise", start, -1, 4)]
+    rows += [(0, "munmap", start, 0x3000)]
     if guest.identity.arch is ARCH_I386:
         rows += [(-EOVERFLOW, mmap, 0, 0x2000, 3, anonymous, -1, 0xFFFF_FFFF)]
     assert {row[1] for row in rows} <= table.numbers.keys()
@@ -429,6 +445,32 @@ def test_memory_that_is_locked_missing_or_beside_itself(guest, entry):
         (-EOPNOTSUPP, mmap, 0, 1, 1, validate | at_once, fd, 0),
         (start, "mremap", then, PAGE, PAGE, 3, start),
         (then, "mremap", start, PAGE, PAGE, 3, then),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+LIMIT_OF_LOCKED = 8
+
+
+@pytest.mark.room("it is root")
+def test_memory_is_locked_up_to_the_limit(guest, entry):
+    """Source: mm/mlock.c can_do_mlock, do_mlock, mlockall; mm/mmap.c mlock_future_ok (6.12)."""
+    mmap, start = entry.table.mmap, EDGE.start
+    rows = [
+        (0, "setrlimit", LIMIT_OF_LOCKED, entry.table.words(PAGE, PAGE)),
+        (0, "setuid", 1001),
+        (0, "mlock", start, PAGE),
+        (-EBUSY, "msync", start, 1, 2),
+        (-ENOMEM, "mlock", start, PAGE + 1),
+        (-ENOMEM, "mlock2", start, PAGE + 1, 1),
+        (-EAGAIN, mmap, MAPPED, PAGE, 3, 0x2032, -1, 0),
+        (-ENOMEM, "mlockall", 1),
+        (0, "munlock", start, PAGE),
+        (MAPPED, mmap, MAPPED, PAGE, 3, 0x2032, -1, 0),
+        (0, "munlock", MAPPED, PAGE),
+        (0, "setrlimit", LIMIT_OF_LOCKED, entry.table.words(0, 0)),
+        *[(-EPERM, "mlock", start, PAGE), (-EPERM, "mlockall", 1), (-EPERM, "mlockall", 2)],
+        (-EPERM, mmap, MAPPED, PAGE, 3, 0x2032, -1, 0),
     ]
     assert find_wrong(guest, entry, rows) == []
 

@@ -19,6 +19,7 @@ from errno import (
     ENODEV,
     EOPNOTSUPP,
     EOVERFLOW,
+    EPIPE,
     ESPIPE,
     ESRCH,
 )
@@ -405,6 +406,34 @@ def test_what_is_spliced_lies_where_the_offset_says(guest, entry):
     assert find_wrong(guest, entry, rows) == []
     assert guest.read(entry.abi, SCRATCH, 5) == b"ghada"
     assert guest.read_file("/spliced") == b"adfdefghijkl"
+
+
+SIGPIPE = 13
+
+
+def test_nothing_is_moved_into_a_pipe_that_nobody_reads(guest, entry):
+    """Source: fs/splice.c wait_for_space, link_pipe, splice_pipe_to_pipe (6.12)."""
+    guest.write_file("/spliced", b"abcdefghijkl")
+    fd = guest.call(entry, "open", b"/spliced\0", O_RDONLY).value
+    reading, writing = pipe(guest, entry)
+    other, full = pipe(guest, entry)
+    blocked = number(1 << SIGPIPE - 1)
+    taken = ("rt_sigtimedwait", blocked, 0, entry.table.words(0, 0), 8)
+    rows = [
+        (0, "rt_sigprocmask", 0, blocked, 0, 8),
+        (3, "write", full, b"abc", 3),
+        (0, "close", reading),
+    ]
+    for call in (
+        ("write", writing, b"x", 1),
+        ("splice", fd, 0, writing, 0, 1, 0),
+        ("splice", other, 0, writing, 0, 1, 0),
+        ("tee", other, writing, 1, 0),
+        ("vmsplice", writing, entry.table.words(SCRATCH, 1), 1, 0),
+        ("sendfile", writing, fd, 0, 1),
+    ):
+        rows += [(-EPIPE, *call), (SIGPIPE, *taken), (-EAGAIN, *taken)]
+    assert find_wrong(guest, entry, rows) == []
 
 
 F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX = 9, 10, 11, 15, 16

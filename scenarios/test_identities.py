@@ -93,6 +93,8 @@ def test_without_privilege_ids_are_taken_from_those_one_has(guest, entry, suffix
     seen = [guest.call(entry, name + suffix, *rest).value for name, *rest in calls]
     assert dict(zip(calls, seen, strict=True)) == calls
     assert told(guest, entry, kind, suffix) == (REAL, REAL, REAL)
+    for_files = [(f"setfs{kind}{suffix}", one) for one in (FILE_SYSTEM, -1)]
+    assert [one.value for one in guest.series(entry, for_files)] == [REAL, REAL]
 
 
 @pytest.mark.parametrize("kind", KINDS)
