@@ -215,7 +215,35 @@ def test_very_many_descriptors_are_waited_for_until_the_last_is_ready(guest, ent
         assert guest.call(entry, "read", timer, Buffer(8), 8).value == 8
 
 
-STICKY_TIMEOUTS = 0x400_0000
+OWN_MASK, MASK_FOR_A_TIME = (1 << 33).to_bytes(8, "little"), (1 << 9).to_bytes(8, "little")
+
+
+def test_a_mask_for_the_time_of_a_wait_is_gone_after_it(guest, entry, pipe):
+    """Whatever came of it. Source: kernel/signal.c restore_saved_sigmask_unless, callers (6.12)."""
+    words, none = entry.table.words, entry.table.words(0, 0)
+    fd = guest.call(entry, "epoll_create1", 0).value
+    guest.write(entry.abi, SCRATCH, MASK_FOR_A_TIME)
+    polled, block = struct.pack("<ihH", pipe[0], READABLE, 0), words(SCRATCH, 8)
+    bits, closed = ((1 << n).to_bytes(8, "little") for n in (pipe[0], 60))
+    calls = {
+        ("ppoll", polled, 1, none, SCRATCH, 8): 1,
+        ("ppoll", 0, 0, none, SCRATCH, 8): 0,
+        ("ppoll", HOLE, 1, none, SCRATCH, 8): -EFAULT,
+        ("pselect6", pipe[0] + 1, bits, 0, 0, none, block): 1,
+        ("pselect6", 0, 0, 0, 0, none, block): 0,
+        ("pselect6", 61, closed, 0, 0, none, block): -EBADF,
+        ("epoll_pwait", fd, Buffer(12), 1, 0, SCRATCH, 8): 0,
+        ("epoll_pwait", pipe[0], Buffer(12), 1, 0, SCRATCH, 8): -EINVAL,
+    }
+    assert guest.call(entry, "rt_sigprocmask", SET_MASK, OWN_MASK, 0, 8).value == 0
+    seen = {}
+    for call in calls:
+        said = guest.call(entry, *call).value
+        seen[call] = said, guest.call(entry, "rt_sigprocmask", 0, 0, Buffer(8), 8).memory[0]
+    assert seen == {call: (answer, OWN_MASK) for call, answer in calls.items()}
+
+
+SET_MASK, STICKY_TIMEOUTS = 2, 0x400_0000
 NANOSECONDS = 1_000_000_000
 PARTS_OF_A_SECOND = {"select": 1_000_000, "pselect6": NANOSECONDS, "ppoll": NANOSECONDS}
 

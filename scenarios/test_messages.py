@@ -311,7 +311,7 @@ def test_a_64_bit_program_does_not_say_that_it_is_a_32_bit_one(guest, entry):
     assert seen == {one[0]: EINVAL for one in calls}
 
 
-AF_NONE, MOST_FAMILIES, STREAM, LONGEST_NAME, MOST_SEGMENTS = 0, 64, 1, 128, 1024
+AF_NETLINK, AF_NONE, MOST_FAMILIES, STREAM, LONGEST_NAME, MOST_SEGMENTS = 16, 0, 64, 1, 128, 1024
 
 
 def test_what_is_no_socket_is_told_apart_from_what_is_not_open(guest, entry):
@@ -367,6 +367,7 @@ def test_sockets_names_and_flags_that_make_no_sense(guest, entry, pair):
 
 def test_a_messages_header_says_numbers_that_can_be(guest, entry, pair):
     """Source: net/socket.c __copy_msghdr; net/compat.c __get_compat_msghdr (6.12)."""
+    to_kernel = guest.call(entry, "socket", AF_NETLINK, DATAGRAM, 0).value
 
     def message(name=0, size=0, segments=1):
         return At(HEADER, entry.table.words(name, size, SEGMENTS, segments, 0, 0, 0))
@@ -381,7 +382,10 @@ def test_a_messages_header_says_numbers_that_can_be(guest, entry, pair):
         (0, "sendmsg", pair[0], message(segments=0), 0),
         (0, "recvmsg", pair[1], message(), AT_ONCE),
         (-EAGAIN, "recvmsg", pair[1], message(), AT_ONCE),
+        (8, "sendmsg", to_kernel, message(CONTROL, LONGEST_NAME + 9), 0),
     ]
+    guest.write(entry.abi, CONTROL, struct.pack("<H", AF_NETLINK).ljust(LONGEST_NAME, b"\0"))
+    guest.write(entry.abi, DATA, bytes(8))
     assert find_wrong(guest, entry, rows) == []
 
 

@@ -128,7 +128,10 @@ def test_who_asked_is_told_of_a_message_once(guest, entry, queue):
     taken = ("rt_sigtimedwait", blocked, Buffer(128), entry.table.words(0, 0), 8)
     first, second = guest.series(entry, [taken, taken])
     assert (first.value, second.errno) == (FIRST, EAGAIN)
-    told = QUEUED[entry.table.name].decode(first.memory[0])
+    layout = QUEUED[entry.table.name]
+    told = layout.decode(first.memory[0])
+    behind = first.memory[0][layout.size_bytes :]
+    assert (layout.gaps(first.memory[0]) + behind).strip(b"\0") == b"", "nothing else is told"
     sender = {"pid": own, "uid": 0, "value": VALUE}
     assert told == {"signal": FIRST, "errno": 0, "code": FROM_QUEUE, **sender}
     rows = [(1, "mq_timedreceive", queue, Buffer(16), SIZE, 0, 0)] * 2

@@ -11,6 +11,7 @@ from os import O_NONBLOCK
 
 import pytest
 
+from harness.agent.answers import find_wrong
 from harness.agent.arguments import At, Buffer
 from harness.agent.structures import IOCB
 from harness.landscape import ARENA, EDGE, HOLE
@@ -211,6 +212,47 @@ def test_io_submit_takes_bytes_and_segments_as_the_programs_are(guest, entry):
         told = guest.call(entry, "io_getevents", context, 1, 1, Buffer(EVENT.size), 0)
         assert EVENT.unpack(told.memory[0]) == (0x5EED, CONTROL, count, 0), (kind, str(told))
     assert guest.read(entry.abi, DATA, 23) == b"bcidefghjklamnopklabcde"
+
+
+def test_transfers_that_make_no_sense_are_not_begun(guest, entry):
+    """Source: fs/aio.c io_submit_one, __io_submit_one, aio_read, aio_write (6.12)."""
+    context = set_up_transfers(guest, entry)
+    given, taken = (guest.call(entry, "open", b"/dev/null\0", how).value for how in (1, 0))
+    good, bad = (0, WRITE, given, 5, 0), (0, 99, given, 5, 0)
+    cases = {
+        bad: -EINVAL,
+        (0, WRITE, given, -1, 0): -EINVAL,
+        (0, WRITE, given, 5, 1): -EINVAL,
+        (0, WRITE, -1, 5, 0): -EBADF,
+        (0, WRITE, taken, 5, 0): -EBADF,
+        (0, READ, given, 5, 0): -EBADF,
+        (1, WRITE, given, 5, 0): 1,
+        good: 1,
+    }
+    for (data, kind, fd, size, reserved), answer in cases.items():
+        length = size & entry.table.mask if size > 0 else (1 << 64) - 1
+        block = IOCB.pack(data, 0, 0, kind, 0, fd & 0xFFFF_FFFF, DATA, length, 0, reserved, 0, 0)
+        guest.write(entry.abi, CONTROL, block)
+        said = guest.call(entry, "io_submit", context, 1, entry.table.words(CONTROL))
+        assert said.value == answer, (data, kind, fd, size, reserved)
+    room, soon = Buffer(4 * EVENT.size), entry.table.words(0, 1_000_000)
+    rows = [
+        (-EINVAL, "io_submit", context, -1, entry.table.words(CONTROL)),
+        (-EINVAL, "io_submit", context + 1, 1, entry.table.words(CONTROL)),
+        (1, "io_submit", context, 2, entry.table.words(CONTROL, HOLE)),
+        (0, "io_submit", context, 0, entry.table.words(CONTROL)),
+        *[(-EINVAL, "io_getevents", context, *two, room, 0) for two in ((-1, 1), (2, 1), (0, -1))],
+        (-EINVAL, "io_getevents", context + 1, 0, 1, room, 0),
+        (-EFAULT, "io_getevents", context, 1, 1, HOLE, 0),
+        (3, "io_getevents", context, 4, 4, room, soon),
+        (0, "io_getevents", context, 1, 1, room, soon),
+        (-EINVAL, "io_destroy", context + 1),
+        (0, "io_destroy", context),
+        (-EINVAL, "io_destroy", context),
+        *[(-EINVAL, "io_setup", count, Buffer(8, fill=0)) for count in (0, -1)],
+        (-EINVAL, "io_setup", 1, Buffer(8, fill=1)),
+    ]
+    assert find_wrong(guest, entry, rows) == []
 
 
 def test_a_mask_for_the_time_of_io_pgetevents_is_pointed_to_and_as_long_as_it_says(guest, entry):

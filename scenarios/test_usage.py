@@ -55,6 +55,9 @@ def test_a_process_is_told_what_it_has_used(guest, entry):
     thread = usage(guest, entry, THREAD)
     same = ("minor_faults", "most_kib", "waits")
     assert [after[name] <= thread[name] for name in same] == [True] * 3, "of its only thread"
+    parts = {"user": 1_000_000, "system": 1_000_000, "user_us": 1, "system_us": 1}
+    times = [sum(one[name] * us for name, us in parts.items()) for one in (after, thread)]
+    assert 0 < times[0] <= times[1]
 
 
 def test_the_end_of_a_child_tells_what_it_has_used(guest, entry):
