@@ -393,10 +393,11 @@ def test_what_is_spliced_lies_where_the_offset_says(guest, entry):
         (-EFAULT, "splice", fd, HOLE, writing, 0, 1, 0),
         (-EFAULT, "splice", reading, 0, fd, HOLE, 1, 0),
         (-EFAULT, "splice", fd, at, writing, 0, 1, 0),
+        (-EFAULT, "splice", reading, 0, fd, at, 1, 0),
         (-ESPIPE, "splice", fd, 0, writing, number(0), 1, 0),
         (-EBADF, "vmsplice", -1, words(SCRATCH, 1), 1, 0),
         (-EBADF, "vmsplice", fd, words(SCRATCH, 1), 1, 0),
-        (5, "vmsplice", reading, words(SCRATCH, 64), 1, 0),
+        (4, "vmsplice", reading, words(SCRATCH, 64), 1, 0),
         (-EAGAIN, "splice", reading, 0, fd, 0, 1, AT_ONCE),
         (0, "tee", reading, writing, 0, 0),
         (-EBADF, "tee", reading, -1, 1, 0),
@@ -404,8 +405,29 @@ def test_what_is_spliced_lies_where_the_offset_says(guest, entry):
         (-EBADF, "splice", reading, 0, -1, 0, 1, 0),
     ]
     assert find_wrong(guest, entry, rows) == []
-    assert guest.read(entry.abi, SCRATCH, 5) == b"ghada"
-    assert guest.read_file("/spliced") == b"adfdefghijkl"
+    assert guest.read(entry.abi, SCRATCH, 4) == b"hgdg", "it shares what the file has"
+    assert guest.read_file("/spliced") == b"gdfdefghijkl"
+
+
+def test_a_pipe_that_does_not_wait_says_so_whatever_is_moved(guest, entry):
+    """Source: fs/splice.c do_splice, do_tee, vmsplice_to_pipe, by O_NONBLOCK (6.12)."""
+    guest.write_file("/spliced", b"abcdefghijkl")
+    fd = guest.call(entry, "open", b"/spliced\0", O_RDWR).value
+    (empty, _), (some, into), (_, full) = (pipe(guest, entry) for _ in range(3))
+    rows = [
+        *[(PAGE, "fcntl", full, F_SETPIPE_SZ, PAGE), (1, "write", full, b"x", 1)],
+        (3, "write", into, b"abc", 3),
+        (0, "setitimer", 0, entry.table.words(0, 0, 5, 0), 0),
+        (-EAGAIN, "splice", fd, 0, full, 0, 1, 0),
+        (-EAGAIN, "splice", some, 0, full, 0, 1, 0),
+        (-EAGAIN, "splice", empty, 0, into, 0, 1, 0),
+        (-EAGAIN, "splice", empty, 0, fd, 0, 1, 0),
+        (-EAGAIN, "tee", some, full, 1, 0),
+        (-EAGAIN, "tee", empty, into, 1, 0),
+        (-EAGAIN, "vmsplice", full, entry.table.words(SCRATCH, 1), 1, AT_ONCE),
+        (0, "setitimer", 0, entry.table.words(0, 0, 0, 0), 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
 
 
 SIGPIPE = 13
