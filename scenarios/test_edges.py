@@ -155,6 +155,28 @@ def test_a_new_descriptor_is_closed_by_an_exec_if_so_asked(guest, entry):
     assert {call: told for call, told in seen.items() if told != call[1]} == {}
 
 
+F_GETFL, DOOR = 3, b"\1\0\0door"
+
+
+def test_both_ends_are_as_they_were_asked_for(guest, entry):
+    """Source: fs/pipe.c __do_pipe_flags; net/socket.c __sys_socketpair, do_accept (6.12)."""
+    door = guest.call(entry, "socket", 1, 1, 0).value
+    made = [("bind", door, DOOR, len(DOOR)), ("listen", door, 8)]
+    assert [said.value for said in guest.series(entry, made)] == [0, 0]
+    seen = {}
+    for flags in (0, O_CLOEXEC, O_NONBLOCK):
+        knocking = guest.call(entry, "socket", 1, 1, 0).value
+        assert guest.call(entry, "connect", knocking, DOOR, len(DOOR)).value == 0
+        ends = guest.call(entry, "pipe2", Buffer(8), flags).memory[0]
+        ends += guest.call(entry, "socketpair", 1, 1 | flags, 0, Buffer(8)).memory[0]
+        ends += struct.pack("<I", guest.call(entry, "accept4", door, 0, 0, flags).value)
+        for place, fd in enumerate(struct.unpack("<5I", ends)):
+            how = [guest.call(entry, "fcntl", fd, ask, 0).value for ask in (F_GETFD, F_GETFL)]
+            seen[flags, place] = how[0], how[1] & O_NONBLOCK
+    wanted = {flags: (int(flags == O_CLOEXEC), flags & O_NONBLOCK) for flags, _ in seen}
+    assert seen == {case: wanted[case[0]] for case in seen}
+
+
 def test_files_and_paths(guest, entry):
     guest.series(entry, [*(("unlink", path) for path in (FILE, LINK, LOOP)), ("rmdir", FOLDER)])
     rows = [

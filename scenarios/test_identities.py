@@ -7,6 +7,7 @@ kernel/groups.c; kernel/capability.c (6.1).
 
 import struct
 from errno import EACCES, EFAULT, EINVAL, EPERM, ESRCH
+from os import O_RDWR
 
 import pytest
 
@@ -227,6 +228,34 @@ def test_a_group_among_several_is_found(guest, entry, suffix):
         calls += ("open", SECRET, 0), (f"setfsuid{suffix}", 0)
         seen[group] = guest.series(entry, calls)[2].errno
     assert seen == {group: None if group in (5, 7, 9) else EACCES for group in seen}
+
+
+PRIVILEGED, PLAIN, MODE_AT = 0o6777, 0o777, 28
+"""A file's mode before and after, and where statx tells it."""
+
+
+@pytest.mark.room("it is root")
+def test_a_file_that_is_changed_no_longer_lends_its_owners_ids(guest, entry, suffix):
+    """Source: fs/open.c do_truncate, chown_common; fs/inode.c file_remove_privs (6.12)."""
+    guest.write_file("/secret", b"abc", mode=0o777)
+    fd = guest.call(entry, "open", SECRET, O_RDWR).value
+    seen = {}
+    for name, *rest in (
+        ("write", fd, b"x", 1),
+        ("ftruncate", fd, 2),
+        ("truncate", SECRET, 1),
+        (f"chown{suffix}", SECRET, 0, 0),
+        (f"fchown{suffix}", fd, 0, 0),
+        ("getpid",),
+    ):
+        by = 0 if "chown" in name else REAL
+        calls = ("chmod", SECRET, PRIVILEGED), (f"setfsuid{suffix}", by), (name, *rest)
+        calls += (f"setfsuid{suffix}", 0), ("statx", HERE, SECRET, 0, 0x7FF, Buffer(256))
+        said = guest.series(entry, calls)
+        told = int.from_bytes(said[-1].memory[0][MODE_AT : MODE_AT + 2], "little") & 0o7777
+        seen[name] = said[2].errno, told
+    expected = dict.fromkeys(seen, (None, PLAIN)) | {"getpid": (None, PRIVILEGED)}
+    assert seen == expected
 
 
 STACK_LIMIT, SOMEBODY, OTHER = 3, 1001, 1002
