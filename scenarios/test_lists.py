@@ -13,6 +13,7 @@ import pytest
 
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import At, Buffer
+from harness.agent.puppet import start_puppet
 from harness.arch import I386
 from harness.landscape import ARENA, HOLE
 
@@ -277,6 +278,30 @@ def test_what_remains_of_the_time_is_told(guest, entry, pipe, name):
     assert guest.call(entry, *nothing).value == 0
     sticky = guest.read(entry.abi, given, size)
     assert sticky == entry.table.words(0, 1000), "it is to stay with this personality"
+
+
+INTERRUPTED, BEGUN_ANEW = -4, -514
+"""What is left of a wait for the way out: EINTR, ERESTARTNOHAND. Source: linux/errno.h (6.12)."""
+USR1, PLACE = 10, 0x1800
+
+
+@pytest.mark.entries("int80", "syscall")
+@pytest.mark.parametrize("name", ["pselect6", "ppoll"])
+def test_a_wait_whose_time_cannot_be_told_is_not_begun_anew(guest, entry, name):
+    """It would take its whole time again: fs/select.c poll_select_finish (6.12)."""
+    seen = {}
+    with start_puppet(guest, entry.abi) as puppet:
+        at = puppet.strings.stage + PLACE
+        arguments = (0, 0, at, 0, 8) if name == "ppoll" else (0, 0, 0, 0, at, 0)
+        for kind in (0, STICKY_TIMEOUTS):
+            assert puppet.call(entry, "personality", kind) >= 0
+            puppet.write(at, entry.table.words(1000, 0))
+            puppet.prepare(entry, name, *arguments)
+            puppet.interrupt(USR1)
+            seen[kind] = puppet.view.signed(puppet.registers()["ax"])
+            puppet.resume()
+            puppet.go_home()
+    assert seen == {0: BEGUN_ANEW, STICKY_TIMEOUTS: INTERRUPTED}
 
 
 ADD, DELETE, MODIFY = 1, 2, 3

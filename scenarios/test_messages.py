@@ -28,7 +28,7 @@ from harness.agent.answers import find_wrong
 from harness.agent.arguments import At, Buffer
 from harness.agent.filters import answer, program_of
 from harness.arch import I386
-from harness.landscape import ARENA, HOLE, READ_ONLY, UNTOUCHED
+from harness.landscape import ARENA, EDGE, HOLE, READ_ONLY, UNTOUCHED
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -481,7 +481,7 @@ def test_no_room_beside_the_data_is_trusted(guest, entry, pair):
     """The data came all the same. Source: net/core/scm.c put_cmsg, scm_detach_fds (6.12)."""
     option = ("setsockopt", pair[1], SOL_SOCKET, PASS_CREDENTIALS, b"\1\0\0\0", 4)
     assert guest.call(entry, *option).value == 0
-    for where in (HOLE, READ_ONLY.start):
+    for where in (HOLE, READ_ONLY.start, EDGE.end - entry.table.word_bytes - 8):
         given = control(entry, RIGHTS, struct.pack("<I", 0))
         assert send(guest, entry, pair[0], given).value == 8
         header = At(HEADER, entry.table.words(0, 0, SEGMENTS, 1, where, 64, 0))
