@@ -8,7 +8,7 @@ struct compat_sigaction, compat_siginfo (6.1).
 
 import struct
 from errno import EIO
-from signal import SIGCHLD, SIGUSR1
+from signal import SIGCHLD, SIGSEGV, SIGUSR1
 
 import pytest
 
@@ -23,11 +23,12 @@ from harness.agent.ptrace import (
     decode_registers,
     encode_registers,
 )
-from harness.agent.puppet import start_puppet
+from harness.agent.puppet import INT3, start_puppet
 from harness.agent.signals import SA_RESTORER, SA_SIGINFO
 from harness.agent.x32 import X32, has_x32
 from harness.arch import X86_64
 from harness.entry import SYSCALL
+from harness.landscape import HOLE
 
 pytestmark = [
     pytest.mark.machine(append="syscall.x32=y vsyscall=none", arch="x86_64"),
@@ -36,7 +37,11 @@ pytestmark = [
 
 SIGACTION, PTRACE, SIGALTSTACK = 0x4000_0200, 0x4000_0209, 0x4000_020D
 RETURN = b"\xb8\x01\x02\0\x40\x0f\x05"  # mov eax, X32 | 513; syscall
-STACK, CONTEXT, MASK, INFORMATION = 16, 32, 288, 296
+STACK, CONTEXT, STATE, MASK, INFORMATION = 16, 32, 216, 288, 296
+SEGV = Status.stopped(SIGSEGV)
+TABLE_OF_INTERRUPTS = 0xFFFF_FE00_0000_0040
+"""Memory that the kernel alone may read. Source: arch/x86/include/asm/cpu_entry_area.h
+CPU_ENTRY_AREA_RO_IDT_VADDR (6.1)."""
 CLD_EXITED = 1
 SAVED = (
     *(f"r{number}" for number in range(8, 16)),
@@ -53,17 +58,23 @@ def puppet(guest, abi):
         yield puppet
 
 
-def handle_signal(puppet, signal=SIGUSR1):
+def handle_signal(puppet, signal=SIGUSR1, flags=SA_SIGINFO | SA_RESTORER):
     """Have it handle a signal as a program of x32 does, and let it be sent one."""
     handler, restorer, at = (puppet.strings.stage + place for place in (0x100, 0x200, 0x300))
     puppet.write(handler, b"\xc3")
     puppet.write(restorer, RETURN)
-    puppet.write(at, struct.pack("<III", handler, SA_SIGINFO | SA_RESTORER, restorer) + bytes(8))
+    puppet.write(at, struct.pack("<III", handler, flags, restorer) + bytes(8))
     assert puppet.call(SYSCALL, SIGACTION, signal, at, 0, 8) == 0
     puppet.prepare(SYSCALL, "getppid")
     puppet.signal(signal)
     assert puppet.resume() == Status.stopped(signal)
     return handler, restorer
+
+
+def clear_away(puppet):
+    """Have it stand where it stood at first, with no signal blocked."""
+    puppet.go_home()
+    assert puppet.ptrace(Request.SETSIGMASK, 8, bytes(8)).value == 0
 
 
 def test_a_frame_of_x32_holds_every_register_and_they_come_back(puppet):
@@ -100,6 +111,53 @@ def test_mask_and_alternate_stack_are_what_the_frame_of_x32_says(puppet):
     assert struct.unpack("<IiI", puppet.read(start, 12)) == (start, 0, 0x3000)
 
 
+def test_a_frame_of_x32_is_built_where_there_is_room_and_a_restorer(puppet):
+    """Of the x87 state all is on the page that memory begins with, and more and more of the rest.
+
+    Source: arch/x86/kernel/signal_64.c x32_setup_rt_frame (6.1).
+    """
+    start = puppet.strings.stage
+    handle_signal(puppet)
+    stack = puppet.registers()["sp"]
+    assert puppet.resume(Request.SINGLESTEP, SIGUSR1) == TRAP_STOP
+    frame = puppet.registers()["sp"]
+    state = int.from_bytes(puppet.read(frame + STATE, 8), "little")
+    for room in (0, 64, 256, 384, 512):
+        clear_away(puppet)
+        handle_signal(puppet)
+        puppet.set_registers(sp=stack - (state - start) + room)
+        fits = frame - state + room >= 0
+        status = puppet.resume(Request.SINGLESTEP, SIGUSR1)
+        assert status == (TRAP_STOP if fits else SEGV), room
+    clear_away(puppet)
+    handle_signal(puppet, flags=SA_SIGINFO)
+    assert puppet.resume(Request.SINGLESTEP, SIGUSR1) == SEGV, "without a restorer"
+
+
+def test_a_frame_of_x32_that_cannot_be_is_not_taken(puppet):
+    """Source: arch/x86/kernel/signal_64.c x32_rt_sigreturn (6.12)."""
+    start, code = puppet.strings.stage, puppet.strings.stage + 0x8000
+    handle_signal(puppet)
+    assert puppet.resume(Request.SINGLESTEP, SIGUSR1) == TRAP_STOP
+    frame = puppet.read(puppet.registers()["sp"], INFORMATION)
+    nowhere = frame[:STATE] + struct.pack("<Q", HOLE) + frame[STATE + 8 :]
+    puppet.write(code, RETURN + INT3)
+    for missing, content, expected in (
+        (8, frame, TRAP_STOP),
+        (9, frame, SEGV),
+        (15, frame, SEGV),
+        (8, nowhere, SEGV),
+    ):
+        puppet.write(start, content[missing:])
+        puppet.set_registers(puppet.home, ip=code, sp=start - missing + 8)
+        assert puppet.resume() == expected, (missing, content is nowhere)
+    own = struct.pack("<Q", 0x1234_0000_0000_0200)
+    assert puppet.ptrace(Request.SETSIGMASK, 8, own).value == 0
+    puppet.set_registers(puppet.home, ip=code, sp=TABLE_OF_INTERRUPTS)
+    assert puppet.resume() == SEGV
+    assert puppet.ptrace(Request.GETSIGMASK, 8, Buffer(8)).memory[0] == own, "the kernel's memory"
+
+
 def test_a_tracer_of_x32_is_told_segments_and_breakpoints_word_by_word(guest, puppet):
     """And all registers whole. Source: arch/x86/kernel/ptrace.c x32_arch_ptrace (6.1)."""
     names, breakpoints = LAYOUTS[X86_64], DEBUG_REGISTERS[X86_64]
@@ -111,6 +169,11 @@ def test_a_tracer_of_x32_is_told_segments_and_breakpoints_word_by_word(guest, pu
     for name in ("cs", "ss", "gs"):
         said = ask(Request.PEEKUSER, 8 * names.index(name), Buffer(8)).memory[0]
         assert said == struct.pack("<I", found[name]) + b"\xa5" * 4, name
+    for name, value in (("sp", 0x1234_5678), ("fs_base", 0x2345_6789), ("flags", 0x2D7)):
+        assert ask(Request.POKEUSER, 8 * names.index(name), value).value == 0
+        seen = puppet.registers()[name]
+        assert (name, hex(seen)) == (name, hex(value))
+    puppet.set_registers(found)
     assert ask(Request.POKEUSER, breakpoints, puppet.strings.stage).value == 0
     said = ask(Request.PEEKUSER, breakpoints, Buffer(8)).memory[0]
     assert said == struct.pack("<I", puppet.strings.stage) + b"\xa5" * 4
