@@ -17,7 +17,7 @@ from harness.agent.ptrace import TRAP_STOP, Option, Status
 from harness.agent.puppet import INSTRUCTIONS, INT3, load_word, start_puppet
 from harness.arch import I386
 from harness.entry import INT80, INT80_64, SYSCALL
-from harness.landscape import HOLE, UNTOUCHED
+from harness.landscape import EDGE, HOLE, UNTOUCHED
 
 READ, WRITE_OLD, READ_DEFAULT, WRITE = 0, 1, 2, 0x11
 LDT_BYTES = 0x10000
@@ -120,6 +120,8 @@ def test_part_of_an_ldt_is_given(guest, entry):
     said = guest.call(entry, "modify_ldt", READ, Buffer(16), 5)
     assert (said.value, said.memory[0]) == (5, Descriptor().made[:5] + b"\xa5" * 11)
     assert modify(guest, entry, READ, HOLE, 16) == -EFAULT
+    assert modify(guest, entry, READ, EDGE.end - 8, 9) == -EFAULT, "no room for zeros behind it"
+    assert modify(guest, entry, READ, EDGE.end - 8, 8) == 8
 
 
 @pytest.mark.entries("int80", "syscall", "int80_64")
@@ -174,6 +176,8 @@ def test_the_default_ldt_is_zeros(guest, entry):
     size = 40 if guest.identity.arch.name == "i386" else 128
     said = guest.call(entry, "modify_ldt", READ_DEFAULT, Buffer(256), 256)
     assert (said.value, said.memory[0]) == (size, bytes(size) + b"\xa5" * (256 - size))
+    assert modify(guest, entry, READ_DEFAULT, EDGE.end - 8, 9) == -EFAULT
+    assert modify(guest, entry, READ_DEFAULT, EDGE.end - 8, 8) == 8
 
 
 def run(puppet, code, **registers):

@@ -14,6 +14,7 @@ from harness.agent.arguments import Buffer
 from harness.agent.code import place_code
 from harness.agent.ptrace import Status
 from harness.agent.puppet import start_puppet
+from harness.arch import I386, X86_64
 from harness.entry import entry_paths_of, function_path
 from harness.landscape import ARENA, HOLE
 
@@ -101,6 +102,7 @@ def test_low_memory_is_given_between_1_and_2_gib(guest, entry):
 RSEQ_BYTES, UNREGISTER, SIGNATURE = 32, 1, 0x5305_3053
 AREA = ARENA.start + 0x8000
 NOWHERE = 0xFFFF_FFFF
+KERNELS = {I386: 0xC000_0000, X86_64: 1 << 63}
 
 
 def registered(guest, entry):
@@ -128,10 +130,18 @@ def test_a_registration_that_makes_no_sense_is_refused(guest, entry):
         (AREA, RSEQ_BYTES, 0, SIGNATURE ^ 1): EPERM,
         (AREA, RSEQ_BYTES, UNREGISTER, SIGNATURE ^ 1): EPERM,
         (AREA + 64, RSEQ_BYTES, UNREGISTER, SIGNATURE): EINVAL,
+        (AREA + 64, RSEQ_BYTES, 0, SIGNATURE): EINVAL,
+        (AREA, 2 * RSEQ_BYTES, 0, SIGNATURE): EINVAL,
+        (AREA, 2 * RSEQ_BYTES, UNREGISTER, SIGNATURE): EINVAL,
+        (AREA, RSEQ_BYTES, UNREGISTER | 2, SIGNATURE): EINVAL,
         (AREA, RSEQ_BYTES, 0x80, SIGNATURE): EINVAL,
         (AREA, RSEQ_BYTES, UNREGISTER, SIGNATURE): None,
+        (0, RSEQ_BYTES, UNREGISTER, 0): EINVAL,
+        (0, 0, UNREGISTER, 0): EINVAL,
         (AREA + 4, RSEQ_BYTES, 0, SIGNATURE): EINVAL,
         (AREA, RSEQ_BYTES - 1, 0, SIGNATURE): EINVAL,
     }
+    if entry.table.bits == guest.identity.arch.abi.bits:
+        cases[KERNELS[entry.table], RSEQ_BYTES, 0, SIGNATURE] = EFAULT
     seen = [said.errno for said in guest.series(entry, [("rseq", *four) for four in cases])]
     assert dict(zip(cases, seen, strict=True)) == cases

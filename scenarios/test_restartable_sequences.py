@@ -17,10 +17,11 @@ from harness.agent.ptrace import TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import INT3, start_puppet
 from harness.agent.signals import FRAME_BYTES, SA_NODEFER, SA_RESTORER, SA_SIGINFO, frame_layout
 from harness.agent.structures import ACTION
+from harness.landscape import HOLE, PAGE
 
 NOP = b"\x90"
 SIGNATURE, AREA_BYTES = 0x5305_3053, 32
-AREA, POINTER, SEQUENCE = 0x1000, 8, 0x1100
+AREA, POINTER, SEQUENCE, STAGE_BYTES = 0x1000, 8, 0x1100, 0x10000
 COMMIT, ABORT = 4, 16
 CODE = (COMMIT * NOP + INT3).ljust(ABORT - 4, NOP) + struct.pack("<I", SIGNATURE) + NOP + INT3
 LEFT = ABORT + 2
@@ -85,6 +86,61 @@ def test_a_handler_returns_to_the_other_end(puppet):
 def test_the_other_end_has_the_signature_before_it_and_lies_outside(puppet):
     assert interrupt(puppet, 0, abort=ABORT + 1) == Status.stopped(SIGSEGV)
     assert interrupt(puppet, 0, abort=COMMIT - 1) == Status.stopped(SIGSEGV)
+
+
+def descriptor(start, length=COMMIT, abort=0, version=0):
+    return struct.pack("<IIQQQ", version, 0, start, length, abort)
+
+
+def stops_with(puppet, cases):
+    """Return how it stops with each descriptor at its address."""
+    seen, area = {}, puppet.strings.stage + AREA
+    for says, (at, content) in cases.items():
+        puppet.write(at if content else puppet.strings.stage + SEQUENCE, content or bytes(32))
+        puppet.write(area + POINTER, struct.pack("<Q", at))
+        puppet.send_to(CODE)
+        seen[says] = puppet.resume()
+        puppet.write(area + POINTER, bytes(8))
+    return seen
+
+
+def test_a_sequence_that_cannot_be_read_is_sigsegv(puppet):
+    """Neither its descriptor nor the word before its other end.
+
+    Source: kernel/rseq.c rseq_get_rseq_cs (6.1).
+    """
+    start = puppet.strings.stage
+    cases = {
+        "nothing there": (HOLE, b""),
+        "half of it there": (start + STAGE_BYTES - 16, descriptor(start, abort=start + ABORT)[:16]),
+        "of the kernel's": ((1 << 63) + 0x1000, b""),
+        "its other end nowhere": (start + SEQUENCE, descriptor(start, abort=1 << 63)),
+        "nothing before its other end": (start + SEQUENCE, descriptor(start, abort=HOLE)),
+    }
+    assert stops_with(puppet, cases) == dict.fromkeys(cases, Status.stopped(SIGSEGV))
+
+
+@pytest.mark.needs(before="6.19")
+def test_a_sequence_that_makes_no_sense_is_sigsegv(puppet):
+    """Later kernels look at that in debugging only. Source: rseq.c rseq_get_rseq_cs (6.1)."""
+    start, at = puppet.strings.stage, puppet.strings.stage + SEQUENCE
+    other, last = start + ABORT, (1 << 64) - 1
+    cases = {
+        "a version": (at, descriptor(start, abort=other, version=1)),
+        "begins nowhere": (at, descriptor(1 << 63, abort=other)),
+        "too long": (at, descriptor(start, last - start - 8, other)),
+        "longer than memory": (at, descriptor(start, last - 8, other)),
+    }
+    assert stops_with(puppet, cases) == dict.fromkeys(cases, Status.stopped(SIGSEGV))
+
+
+def test_an_area_that_is_gone_is_sigsegv(puppet):
+    """Source: kernel/rseq.c rseq_update_cpu_node_id (6.1)."""
+    puppet.prepare(puppet.own_entry, "munmap", puppet.strings.stage + AREA, PAGE)
+    status = puppet.resume()
+    if status == TRAP_STOP:
+        status = puppet.resume()
+    assert status == Status.stopped(SIGSEGV)
 
 
 def test_it_names_the_processor_again_after_each_interruption(puppet):

@@ -27,6 +27,7 @@ MACHINE_STATUS = 0x8005_0033
 KEPT, KEPT_BYTE = 0x5A5A_5A5A, b"\x5a"
 WRITE = 0x11
 MAPERR, PAGE_FAULT, WRITING_AS_USER = 1, 14, 6
+SI_KERNEL, GENERAL_PROTECTION = 0x80, 13
 
 
 def tell(abi, code):
@@ -96,6 +97,30 @@ def test_an_answer_that_cannot_be_written_is_sigsegv_there(guest, abi):
     frame = run_pieces(guest, abi, {"sgdt": piece})["sgdt"].frame
     assert (frame["signo"], frame["code"], hex(frame["address"])) == (SIGSEGV, MAPERR, hex(HOLE))
     assert (frame["trap"], frame["error"], frame["ip"]) == (PAGE_FAULT, WRITING_AS_USER, CODE)
+
+
+NONE = {
+    "lgdt": "0f0113",
+    "lidt": "0f011b",
+    "lmsw": "0f01f3",
+    "invlpg": "0f013b",
+    "lldt": "0f00d3",
+    "ltr": "0f00db",
+    "mov to cr0": "0f22c3",
+    "rdmsr": "0f32",
+    "hlt": "f4",
+    "mov to ds": "8edb",
+}
+"""All of them with %bx."""
+
+
+def test_instructions_that_are_not_spared_are_sigsegv(guest, abi):
+    """Source: arch/x86/kernel/umip.c identify_insn (6.1)."""
+    before = {name(abi, "bx"): ROOM | 0x10}
+    ran = run_pieces(guest, abi, {n: Piece(bytes.fromhex(c), before) for n, c in NONE.items()})
+    names = ("signo", "code", "trap", "ip")
+    seen = {n: [one.frame[what] for what in names] for n, one in ran.items() if one.frame}
+    assert seen == dict.fromkeys(NONE, [SIGSEGV, SI_KERNEL, GENERAL_PROTECTION, CODE])
 
 
 PLACE = 0x9000
@@ -171,6 +196,8 @@ def test_an_answer_goes_where_a_base_says(puppet):
         "fs": answer(puppet, "640f0121", cx=8, fs_base=at - 8, gs_base=at + 8),
         "gs": answer(puppet, "650f0121", cx=8, fs_base=at + 8, gs_base=at - 8),
         "no other": answer(puppet, "260f0121", cx=at, fs_base=8, gs_base=8),
+        "nor the code's": answer(puppet, "2e0f0121", cx=at, fs_base=8, gs_base=8),
+        "nor the data's": answer(puppet, "3e0f0121", cx=at, fs_base=8, gs_base=8),
     }
     assert seen == dict.fromkeys(seen, SMSW_MEMORY.hex())
 
@@ -204,6 +231,8 @@ def test_an_answer_goes_where_a_prefixs_segment_says(puppet):
         "fs": ("640f0121", {"cx": 8, "fs": own}),
         "gs": ("650f0121", {"cx": 8, "gs": own}),
         "ss": ("360f0121", {"cx": 8, "ss": own}),
+        "ds": ("3e0f016500", {"bp": base + 8, "ss": own}),
+        "cs": ("2e0f0121", {"cx": base + 8, "ds": own}),
         "16 bits, a word": ("26670f0126 0800", {"bp": 4, "es": own}),
         "16 bits, bx and si": ("26670f0120", {"bx": 6, "si": 0x5A_0002, "es": own}),
         "16 bits, di": ("26670f0125", {"di": 8, "es": own}),

@@ -16,10 +16,11 @@ from harness.agent.ptrace import TRAP_STOP, Request
 from harness.agent.puppet import INT3, start_puppet
 from harness.arch import ARCH_I386, I386, X86_64
 from harness.entry import INT80
-from harness.landscape import ARENA, HOLE
+from harness.landscape import ARENA, EDGE, HOLE
 
 NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
 NT_386_TLS, NT_386_IOPERM, NT_X86_XSTATE = 0x200, 0x201, 0x202
+BOTH = (Request.GETREGSET, Request.SETREGSET)
 
 
 @pytest.fixture
@@ -97,6 +98,26 @@ def test_x87_state_is_shown_in_its_older_form(guest, narrow):
         assert hex(code) == hex(0x7A5 << 16 | CODE if on_i386 else narrow.home["cs"])
         assert hex(data) == hex(DATA if on_i386 else 0xFFFF_0000 | narrow.home["ds"])
         assert seen[28:FSAVE_BYTES].hex() == b"".join(STACK).hex()
+
+
+@pytest.mark.needs(since="5.14")
+def test_state_is_set_as_a_whole_or_not_at_all(puppet, narrow):
+    """Source: arch/x86/kernel/fpu/regset.c xfpregs_set, fpregs_set (5.14); tls.c (6.1)."""
+    image = fxsave(TOP_IS_3, FULL, STACK)
+    wide, kinds = NT_PRFPREG if puppet.abi is not I386 else NT_PRXFPREG, {}
+    kinds["fxsave"] = puppet, wide, 512
+    kinds["fsave"] = narrow, NT_PRFPREG, FSAVE_BYTES
+    for says, (process, kind, size) in kinds.items():
+        before = get(process, kind, size).content
+        short = put(process, kind, image[: size - process.view.bits // 8])
+        nowhere = process.regset(Request.SETREGSET, kind, HOLE, size).errno
+        edge = process.regset(Request.SETREGSET, kind, EDGE.end - size + 8, size).errno
+        assert (says, short, nowhere, edge) == (says, EINVAL, EFAULT, EFAULT)
+        told = process.regset(Request.GETREGSET, kind, HOLE, size).errno
+        assert (says, told) == (says, EFAULT)
+        assert get(process, kind, size).content == before, says
+    entries = [narrow.regset(one, NT_386_TLS, HOLE, 16).errno for one in BOTH]
+    assert entries == [EFAULT] * 2
 
 
 def set_by_request(narrow, content):
@@ -205,7 +226,7 @@ def test_a_tracer_is_told_bases_and_sets_them(guest, puppet):
 
 
 CPUID_13 = b"\xb8\x0d\0\0\0\x31\xc9\x0f\xa2"  # mov eax, 13; xor ecx, ecx; cpuid
-XSTATE_BV, XCOMP_BV, RESERVED, UPPER = 512, 520, 528, 576
+MXCSR, XSTATE_BV, XCOMP_BV, RESERVED, UPPER = 24, 512, 520, 528, 576
 
 
 def changed(image, at, content):
@@ -234,3 +255,22 @@ def test_the_extended_set_is_as_large_as_the_processor_says_and_has_all(puppet):
     seen = {says: put(puppet, NT_X86_XSTATE, content) for says, content in cases.items()}
     assert seen == dict.fromkeys(cases, EINVAL)
     assert put(puppet, NT_X86_XSTATE, image[: size - 8]) == EFAULT
+    assert puppet.regset(Request.SETREGSET, NT_X86_XSTATE, HOLE, size).errno == EFAULT
+
+
+@pytest.mark.machine(cpu="EPYC")
+@pytest.mark.needs(since="5.14")
+def test_a_control_of_sse_that_cannot_be_is_refused_and_another_taken_without_x87(puppet):
+    """Source: arch/x86/kernel/fpu/xstate.c copy_uabi_to_xstate; regset.c xfpregs_set (5.14)."""
+    said = get(puppet, NT_X86_XSTATE)
+    image = changed(said.content[: said.size_bytes], XSTATE_BV, b"\7")
+    wide = NT_PRFPREG if puppet.abi is not I386 else NT_PRXFPREG
+    assert put(puppet, NT_X86_XSTATE, image) is None
+    unknown = changed(image, MXCSR + 2, b"\1")
+    assert (put(puppet, NT_X86_XSTATE, unknown), put(puppet, wide, unknown[:512])) == (EINVAL,) * 2
+    for features in (b"\2", b"\4"):
+        for control in ("807f", "801f"):
+            part = changed(changed(image, XSTATE_BV, features), MXCSR, bytes.fromhex(control))
+            assert put(puppet, NT_X86_XSTATE, part) is None
+            seen = get(puppet, NT_X86_XSTATE).content
+            assert seen[MXCSR : MXCSR + 2].hex() == control, features

@@ -206,6 +206,10 @@ def test_a_tracer_is_told_of_it_and_sets_it(puppet, entry):
     puppet.prepare(entry, "getppid")
     assert puppet.resume() == Status.stopped(SIGSYS)
     assert [puppet.ptrace(one, 24, Buffer(40)).errno for one in (get, put)] == [EINVAL] * 2
+    assert [puppet.ptrace(one, 32, HOLE).errno for one in (get, put)] == [EFAULT] * 2
+    assert puppet.ptrace(put, 32, struct.pack("<QQQQ", OFF, 0, 0, 0)).value == 0
+    assert puppet.ptrace(get, 32, Buffer(32)).memory[0] == bytes(32)
+    assert puppet.ptrace(put, 32, struct.pack("<QQQQ", OFF, selector, 0, 0)).errno == EINVAL
 
 
 @pytest.mark.entries(*PLAIN)

@@ -6,14 +6,16 @@ kernel/time/vsyscall.c update_vsyscall, update_vsyscall_tz (6.1).
 """
 
 import struct
+from errno import EFAULT
 from functools import partial
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.clocks import SECOND, Clocks
+from harness.agent.maps import find_mapping
 from harness.entry import STATUS_FLAGS, function_path
-from harness.landscape import ARENA
+from harness.landscape import ARENA, PAGE
 
 REALTIME, MONOTONIC, RAW, REALTIME_COARSE, MONOTONIC_COARSE, BOOTTIME, TAI = 0, 1, 4, 5, 6, 7, 11
 KEPT = (REALTIME, MONOTONIC, RAW, REALTIME_COARSE, MONOTONIC_COARSE, BOOTTIME, TAI)
@@ -294,3 +296,23 @@ def test_in_a_time_namespace_the_real_time_is_everybodys(guest, clocks, shifted)
     assert first <= day.time(clocks.timeval) // SECOND <= last
     assert first <= time.value <= last
     assert day.memory[16:24] == guest.call(clocks.entry, "gettimeofday", 0, Buffer(8)).memory[0]
+
+
+def readable(guest, clocks, name="[vvar]"):
+    """Return which pages of the vDSO's data a call can read."""
+    pid = guest.call(clocks.entry, "getpid").value
+    data = find_mapping(guest, pid, name)
+    file = guest.call(clocks.entry, "memfd_create", b"data\0", 0).value
+    pages = range(data.start, data.end, PAGE)
+    said = guest.series(clocks.entry, [("write", file, page, 4) for page in pages])
+    assert {one.value for one in said} <= {4, -EFAULT}
+    return [number for number, one in enumerate(said) if one.value == 4]
+
+
+@pytest.mark.needs(before="6.14")
+def test_the_page_of_a_time_namespace_is_there_in_one_alone(guest, clocks, request):
+    """Source: arch/x86/entry/vdso/vma.c vvar_fault (6.12)."""
+    outside = readable(guest, clocks)
+    request.getfixturevalue("shifted")
+    inside = readable(guest, clocks)
+    assert (len(inside), inside[: len(outside)]) == (len(outside) + 1, outside), (outside, inside)
