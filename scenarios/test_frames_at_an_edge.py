@@ -12,9 +12,9 @@ import pytest
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import TRAP_STOP, Request, Status
 from harness.agent.puppet import INT3, start_puppet
-from harness.agent.signals import FRAME_BYTES, SA_RESTORER, SA_SIGINFO, frame_kinds, frame_layout
+from harness.agent.signals import FRAME_BYTES, SA_SIGINFO, frame_kinds, frame_layout
 from harness.agent.structures import ACTION
-from harness.arch import ARCH_I386, I386
+from harness.arch import I386
 
 SI_KERNEL = 0x80
 STAGE_BYTES = 0x10000

@@ -6,7 +6,7 @@ kernel/rseq.c (6.1).
 """
 
 import struct
-from errno import EBUSY, EFAULT, EINVAL, ENODEV, ENOSYS, EOPNOTSUPP, EPERM
+from errno import EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM
 
 import pytest
 
@@ -88,6 +88,8 @@ def test_state_that_has_to_be_asked_for_is_none_that_is_there(guest, entry):
 
 
 MAP_PRIVATE_ANONYMOUS, MAP_32BIT = 0x22, 0x40
+LOW, HALF = 0x5000_0000, 0x2E00_0000
+"""Addresses where nothing is: from 1 GiB on, and before."""
 
 
 @pytest.mark.entries("syscall")
@@ -95,6 +97,14 @@ def test_low_memory_is_given_between_1_and_2_gib(guest, entry):
     for size in (4096, 1 << 20):
         said = guest.call(entry, "mmap", 0, size, 3, MAP_PRIVATE_ANONYMOUS | MAP_32BIT, -1, 0)
         assert 1 << 30 <= said.value <= (1 << 31) - size
+    free = LOW + 5 * 4096
+    hints = {free: free, free + 5: None, free + 4101: free + 4096, 1 << 31: None, HALF: HALF}
+    for hint, expected in hints.items():
+        said = guest.call(entry, "mmap", hint, 4096, 3, MAP_PRIVATE_ANONYMOUS | MAP_32BIT, -1, 0)
+        right = 1 << 30 <= said.value < 1 << 31 if expected is None else said.value == expected
+        assert right, f"{said.value:#x} for {hint:#x}"
+    said = guest.call(entry, "mmap", 0, 1 << 30, 3, MAP_PRIVATE_ANONYMOUS | MAP_32BIT, -1, 0)
+    assert said.errno == ENOMEM
     said = guest.call(entry, "mmap", 0, 4096, 3, MAP_PRIVATE_ANONYMOUS, -1, 0)
     assert said.value > 1 << 32
 

@@ -7,7 +7,7 @@ Source: kernel/rseq.c rseq_ip_fixup, rseq_get_rseq_cs, in_rseq_cs (6.1); man 2 r
 """
 
 import struct
-from errno import ENOSYS
+from errno import EFAULT, ENOSYS
 from signal import SIGCHLD, SIGSEGV, SIGUSR1
 
 import pytest
@@ -132,6 +132,33 @@ def test_a_sequence_that_makes_no_sense_is_sigsegv(puppet):
         "longer than memory": (at, descriptor(start, last - 8, other)),
     }
     assert stops_with(puppet, cases) == dict.fromkeys(cases, Status.stopped(SIGSEGV))
+
+
+@pytest.mark.needs(since="6.1", before="6.19")
+def test_flags_of_a_sequence_are_none_any_more(puppet):
+    """Source: kernel/rseq.c rseq_need_restart (6.1)."""
+    start, seen = puppet.strings.stage, {}
+    for says, at in (("the sequence's", SEQUENCE + 4), ("the area's", AREA + 16)):
+        for flags in (1, 8):
+            send_into(puppet, 0)
+            puppet.write(start + at, struct.pack("<I", flags))
+            seen[says, flags] = puppet.resume()
+            puppet.write(start + at, bytes(4))
+    assert seen == dict.fromkeys(seen, Status.stopped(SIGSEGV))
+
+
+@pytest.mark.needs(since="6.12.50")
+def test_what_an_area_points_to_at_first_is_forgotten(guest, abi):
+    """Source: kernel/rseq.c sys_rseq, clear_rseq_cs (6.16)."""
+    with start_puppet(guest, abi) as puppet:
+        area = puppet.strings.stage + AREA
+        puppet.write(area + POINTER, struct.pack("<Q", HOLE))
+        nowhere = puppet.call(puppet.own_entry, "rseq", HOLE, AREA_BYTES, 0, SIGNATURE)
+        if nowhere == -ENOSYS:
+            pytest.skip("built without restartable sequences")
+        assert nowhere == -EFAULT
+        said = puppet.call(puppet.own_entry, "rseq", area, AREA_BYTES, 0, SIGNATURE)
+        assert (said, puppet.read(area + POINTER, 8)) == (0, bytes(8))
 
 
 def test_an_area_that_is_gone_is_sigsegv(puppet):
