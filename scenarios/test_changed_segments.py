@@ -244,7 +244,7 @@ def test_a_register_addresses_by_the_thread_local_entry_that_its_tracer_set(
 
 def test_a_tracer_names_a_thread_local_entry_by_its_number(guest, puppet):
     first = first_of_gdt(guest)
-    cases = {-1: EIO, -(1 << 31): EIO, first - 1: EINVAL, first + 3: EINVAL, first: None}
+    cases = {-1: EIO, -(1 << 31): EIO, 0: EINVAL, first - 1: EINVAL, first + 3: EINVAL, first: None}
     seen = {}
     for number in cases:
         other = descriptor(first, 0x5000)

@@ -8,20 +8,23 @@ volume 3, 18.2.
 
 import struct
 from errno import EINVAL
-from signal import SIGCONT, SIGTRAP
+from signal import SIGCONT, SIGSEGV, SIGTRAP
 
 import pytest
 
 from harness.agent.arguments import Buffer
 from harness.agent.ptrace import DEBUG_REGISTERS, TRAP_STOP, Option, Request, Status
-from harness.agent.puppet import INSTRUCTIONS, INT3, start_puppet
+from harness.agent.puppet import INSTRUCTIONS, INT3, load_word, start_puppet
+from harness.agent.signals import FRAME_BYTES, SA_RESTORER, SA_SIGINFO, frame_layout
+from harness.agent.structures import ACTION
 from harness.arch import ARCH_I386, I386
 from harness.cpu import read_features
+from harness.landscape import HOLE
 from harness.machine.errata import IRET_UNDER_SMAP
 
 NOP = b"\x90"
 SI_KERNEL, TRAP_TRACE, TRAP_HWBKPT = 0x80, 2, 4
-TRAP = 0x100
+TRAP, DEBUG = 0x100, 1
 STATUS, CONTROL = 6, 7
 STEPPED = 0x4000
 WRITE, READ_OR_WRITE = 1, 3
@@ -309,3 +312,24 @@ def test_a_process_that_is_let_go_steps_no_more(guest, puppet):
     assert puppet.ptrace(Request.SEIZE).errno is None, "a trap of its own has ended it"
     assert puppet.ptrace(Request.INTERRUPT).value == 0
     assert puppet.wait() == Status.stopped(SIGTRAP, EVENT_STOP)
+
+
+@pytest.mark.parametrize("what", ["a call", "an instruction"])
+def test_a_frame_says_of_a_step_that_it_was_one_whatever_came_before(puppet, what):
+    """Source: arch/x86/kernel/ptrace.c send_sigtrap (6.12)."""
+    start, entry = puppet.strings.stage, puppet.own_entry
+    action, flags = start + 0x8000, SA_SIGINFO | SA_RESTORER
+    fields = {"handler": start + 0x8100, "flags": flags, "restorer": start}
+    puppet.write(action, ACTION[puppet.abi.name].encode(**fields))
+    puppet.write(start + 0x8100, INT3)
+    assert puppet.call(entry, "rt_sigaction", SIGTRAP, action, 0, 8) == 0
+    puppet.send_to(load_word(puppet.abi, HOLE))
+    assert puppet.resume() == Status.stopped(SIGSEGV)
+    code = INSTRUCTIONS[entry.name] if what == "a call" else NOP
+    puppet.send_to(code + INT3, ax=puppet.number(entry, "getppid"), sp=start + 0x7000)
+    assert puppet.resume(Request.SINGLESTEP) == TRAP_STOP
+    assert puppet.registers()["ip"] == start + len(code)
+    assert puppet.resume(by_signal=SIGTRAP) == TRAP_STOP
+    at = puppet.registers()["sp"]
+    frame = frame_layout(puppet.abi, flags).decode(puppet.read(at, FRAME_BYTES))
+    assert (frame["trap"], frame["error"], frame["ip"]) == (DEBUG, 0, start + len(code))
