@@ -178,6 +178,30 @@ def test_it_names_the_processor_again_after_each_interruption(puppet):
     assert puppet.read(area, 8) == bytes(8)
 
 
+NODE, UNREGISTER, NOBODY = 20, 1, 0xFFFF_FFFF
+
+
+@pytest.mark.needs(since="6.3")
+def test_node_and_number_within_its_memory_are_said_and_taken_back(puppet):
+    """And the tracer is told of no area then. Source: kernel/rseq.c sys_rseq (6.3)."""
+    area, old = puppet.strings.stage + AREA, b"\x77" * 8
+    puppet.write(area + NODE, old)
+    puppet.send_to(CODE)
+    assert puppet.resume() == TRAP_STOP
+    assert puppet.read(area + NODE, 8) == bytes(8)
+    puppet.go_home()
+    puppet.prepare(puppet.own_entry, "rseq", area, AREA_BYTES, UNREGISTER, SIGNATURE)
+    puppet.resume(Request.SYSCALL)
+    puppet.write(area, old)
+    puppet.write(area + NODE, old)
+    list(puppet.stops(Request.SYSCALL))
+    assert puppet.after()["ax"] == 0
+    seen = puppet.read(area, 8), puppet.read(area + NODE, 8)
+    assert seen == (struct.pack("<II", 0, NOBODY), bytes(8))
+    said = puppet.ptrace(Request.GET_RSEQ_CONFIGURATION, 24, Buffer(24))
+    assert said.memory[0] == bytes(24)
+
+
 CLONE_VM = 0x100
 
 
