@@ -15,6 +15,7 @@ from harness.agent.puppet import INT3, start_puppet
 from harness.agent.signals import FRAME_BYTES, SA_SIGINFO, frame_kinds, frame_layout
 from harness.agent.structures import ACTION
 from harness.arch import I386
+from harness.landscape import HOLE
 
 SI_KERNEL = 0x80
 STAGE_BYTES = 0x10000
@@ -140,6 +141,29 @@ def test_a_frame_whose_begin_is_missing_is_sigsegv(puppet):
             if will_do is False:
                 stays = start + RESTORER + len(sigreturn(puppet, flags))
                 assert hex(puppet.registers()["ip"]) == hex(stays), (kind, missing)
+
+
+NT_PRFPREG, NT_PRXFPREG = 2, 0x46E6_2B7F
+CONTROL, INITIAL = b"\x7f\x02", b"\x7f\x03"
+
+
+def test_state_that_is_nowhere_leaves_the_initial_one(puppet):
+    """Source: arch/x86/kernel/fpu/signal.c fpu__restore_sig (6.1)."""
+    start, kind = puppet.strings.stage, NT_PRXFPREG if puppet.abi is I386 else NT_PRFPREG
+    own = CONTROL.ljust(24, b"\0") + struct.pack("<I", 0x1F80) + bytes(4) + b"\x5a" * 8
+    for flags in frame_kinds(puppet.abi).values():
+        handle_signals(puppet, flags)
+        assert signal_at(puppet, start + 0x4000) == TRAP_STOP
+        at, layout = puppet.registers()["sp"], frame_layout(puppet.abi, flags)
+        place, width = layout.fields["state"]
+        puppet.write(at + place, HOLE.to_bytes(width, "little"))
+        popped = 4 if flags & SA_SIGINFO and puppet.abi is I386 else 8
+        puppet.set_registers(puppet.home, ip=start + RESTORER, sp=at + popped)
+        said = puppet.regset(Request.SETREGSET, kind, own.ljust(512, b"\0"), 512)
+        assert said.errno is None
+        assert puppet.resume() == SEGV
+        seen = puppet.regset(Request.GETREGSET, kind, Buffer(512), 512).content
+        assert (seen[:2], seen[32:160]) == (INITIAL, bytes(128))
 
 
 KERNELS = {"i386": (0xC100_0000, 0xC110_0040), "x86_64": (0xFFFF_FE00_0000_0000 + 0x40,)}
