@@ -326,6 +326,7 @@ def test_descriptors_that_count(guest, entry):
     event = guest.call(entry, "eventfd2", 1, O_NONBLOCK).value
     one_by_one = guest.call(entry, "eventfd2", 2, O_NONBLOCK | 1).value
     timer = guest.call(entry, "timerfd_create", 1, O_NONBLOCK).value
+    signals = guest.call(entry, "signalfd4", -1, bytes(8), 8, O_NONBLOCK).value
     rows = [
         (-EINVAL, "write", event, number(MOST_EVENTS + 1), 8),
         (-EAGAIN, "write", event, number(MOST_EVENTS), 8),
@@ -348,6 +349,10 @@ def test_descriptors_that_count(guest, entry):
         (-EINVAL, "signalfd4", -1, bytes(8), 4, 0),
         (-EINVAL, "signalfd4", -1, bytes(8), 8, 1),
         (-EINVAL, "signalfd4", event, bytes(8), 8, 0),
+        *[(-EINVAL, "signalfd", fd, bytes(8), size) for fd, size in ((-1, 4), (event, 8))],
+        *[(-EBADF, name, FILES, bytes(8), 8, 0) for name in ("signalfd", "signalfd4")],
+        *[(-EFAULT, name, -1, HOLE, 8, 0) for name in ("signalfd", "signalfd4")],
+        *[(-EINVAL, "read", signals, ROOM, size) for size in (0, 127)],
         (-EINVAL, "inotify_init1", 1),
     ]
     assert find_wrong(guest, entry, rows) == []
@@ -608,6 +613,9 @@ def test_processes(guest, entry):
         (-EINVAL, "prctl", MACHINE_CHECKS, 0, 1, 0, 0),
         (-EINVAL, "prctl", MACHINE_CHECKS, 1, 3, 0, 0),
         (-EINVAL, "prctl", MACHINE_CHECKS + 1, 1, 0, 0, 0),
+        *[(-EINVAL, "rt_sigsuspend", bytes(16), size) for size in (4, 16)],
+        (-EFAULT, "rt_sigsuspend", HOLE, 8),
+        *[(-EINVAL, "waitid", 2, -1, ROOM, 4, 0), (-ECHILD, "waitid", 2, NOBODY, ROOM, 4, 0)],
         (pid, "set_tid_address", 0),
         (-EINVAL, "set_robust_list", 0, 1),
         (-ESRCH, "get_robust_list", NOBODY, ROOM, ROOM),
@@ -676,6 +684,86 @@ def test_priorities_of_a_group_and_of_a_user(guest, entry):
         (-EPERM, "chroot", b"/\0"),
         (-EPERM, "vhangup"),
         (15, "getpriority", process, 0),
+
+
+RESET_ON_FORK, KEEP_POLICY, KEEP_PARAMETERS, SCHEDULING = 1, 8, 16, 48
+OTHERS, FIFO, IDLE, NOT_IN_CHILDREN = 0, 1, 5, 0x4000_0000
+"""Policies of scheduling, and what is ORed to one that is not for children."""
+
+
+def scheduling(policy=OTHERS, flags=0, priority=0, size=SCHEDULING):
+    return struct.pack("<IIQiIQQQ", size, policy, flags, 0, priority, 0, 0, 0)
+
+
+def number_of(value):
+    return value.to_bytes(4, "little")
+
+
+def test_scheduling_that_makes_no_sense(guest, entry):
+    """Source: kernel/sched/syscalls.c sched_copy_attr, __sched_setscheduler (6.12; core.c, 6.1)."""
+    first = b"\1" + bytes(7)
+    nobodys = (
+        ("sched_setattr", scheduling(), 0),
+        ("sched_getattr", ROOM, SCHEDULING, 0),
+        ("sched_setscheduler", OTHERS, bytes(4)),
+        ("sched_setparam", bytes(4)),
+        ("sched_getparam", ROOM),
+        ("sched_setaffinity", 8, first),
+        ("sched_getaffinity", 8, ROOM),
+        ("sched_rr_get_interval", ROOM),
+    )
+    larger = scheduling(size=SCHEDULING + 16)
+    rows = [
+        (0, "sched_setattr", 0, scheduling(size=0), 0),
+        (0, "sched_setattr", 0, larger + bytes(16), 0),
+        (-E2BIG, "sched_setattr", 0, scheduling(size=SCHEDULING - 1), 0),
+        (-E2BIG, "sched_setattr", 0, larger + bytes(8) + number_of(1) + bytes(4), 0),
+        *[(-EINVAL, "sched_setattr", 0, scheduling(p), 0) for p in (4, 1 << 31, 99)],
+        *[(-EINVAL, "sched_setattr", 0, scheduling(flags=1 << n), 0) for n in (7, 28, 63)],
+        *[(-EINVAL, "sched_setattr", 0, scheduling(FIFO, 0, n), 0) for n in (0, 100)],
+        (-EINVAL, "sched_setattr", 0, scheduling(OTHERS, 0, 1), 0),
+        (-EINVAL, "sched_setattr", -1, scheduling(), 0),
+        *[(-EINVAL, "sched_setscheduler", 0, FIFO, number_of(n)) for n in (0, 100)],
+        *[(-ESRCH, name, NOBODY, *rest) for name, *rest in nobodys],
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+@pytest.mark.guest_only("it wants privilege")
+def test_how_a_process_is_scheduled_is_told_as_it_was_set(guest, entry):
+    """Source: kernel/sched/syscalls.c sched_getattr, SCHED_FLAG_KEEP_ALL (6.12; core.c, 6.1)."""
+    rows = [
+        (0, "sched_setattr", 0, scheduling(OTHERS, RESET_ON_FORK), 0),
+        (NOT_IN_CHILDREN, "sched_getscheduler", 0),
+        (0, "sched_setscheduler", 0, OTHERS, bytes(4)),
+        (0, "sched_getscheduler", 0),
+        (0, "sched_setscheduler", 0, FIFO | NOT_IN_CHILDREN, number_of(6)),
+        (FIFO | NOT_IN_CHILDREN, "sched_getscheduler", 0),
+        (0, "sched_setparam", 0, number_of(7)),
+        (0, "sched_setattr", 0, scheduling(OTHERS, KEEP_POLICY | RESET_ON_FORK, 8), 0),
+        (0, "sched_setattr", 0, scheduling(FIFO, KEEP_PARAMETERS | RESET_ON_FORK, 5), 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    attributes = guest.call(entry, "sched_getattr", 0, Buffer(SCHEDULING), SCHEDULING, 0)
+    assert attributes.memory[0].hex() == scheduling(FIFO, RESET_ON_FORK, 8).hex()
+    priority = guest.call(entry, "sched_getparam", 0, Buffer(8)).memory[0]
+    assert priority == number_of(8) + b"\xa5" * 4
+
+
+@pytest.mark.guest_only("it wants privilege")
+def test_without_privilege_nobody_is_scheduled_sooner(guest, entry):
+    """Source: kernel/sched/syscalls.c user_check_sched_setscheduler (6.12; core.c, 6.1)."""
+    idle = IDLE | NOT_IN_CHILDREN
+    rows = [
+        (0, "sched_setscheduler", 0, idle, bytes(4)),
+        (0, "setpriority", 0, 0, 5),
+        (0, "setuid", 1000),
+        (0, "sched_setscheduler", 0, idle, bytes(4)),
+        (-EPERM, "sched_setscheduler", 0, FIFO | NOT_IN_CHILDREN, number_of(1)),
+        (-EPERM, "sched_setscheduler", 0, NOT_IN_CHILDREN, bytes(4)),
+        (-EPERM, "sched_setscheduler", 0, IDLE, bytes(4)),
+        (-EPERM, "sched_setscheduler", 1, OTHERS, bytes(4)),
+        (-EPERM, "sched_setaffinity", 1, 8, b"\1" + bytes(7)),
     ]
     assert find_wrong(guest, entry, rows) == []
 

@@ -33,6 +33,7 @@ from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 from harness.agent.clocks import WAIT, WAIT_BY_CLOCK
 from harness.agent.puppet import start_puppet
+from harness.arch import I386, X86_64
 from harness.landscape import ARENA, HOLE, PAGE
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
@@ -266,6 +267,44 @@ def test_waiting_at_several_words_and_their_time(guest, entry):
         (-EINVAL, "futex_waitv", waiter(reserved=1), 1, 0, past, 1),
         (-EINVAL, "futex_waitv", waiter(address=WORD + 1), 1, 0, past, 1),
         (-EFAULT, "futex_waitv", waiter(address=HOLE), 1, 0, past, 1),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+WIDE_MASK = {I386: (), X86_64: (1 << 32,)}
+WIDE_PAIR = {I386: (), X86_64: ((HOLDER, 1 << 32), (HOLDER | 1 << 32, 1))}
+"""What is wider than the word, where an argument can be."""
+
+
+@pytest.mark.needs(since="6.7")
+def test_the_newer_calls_about_one_word(guest, entry):
+    """Source: kernel/futex/syscalls.c futex_wake, futex_wait, futex_requeue (6.7)."""
+    past, never = struct.pack("<QQ", 1, 0), (NARROW - 1, 0x40, 1 << 31)
+    guest.write(entry.abi, WORD, struct.pack("<I", HOLDER))
+    two, other = waiter() + waiter(address=OTHER), waiter() + waiter(flags=NARROW | PRIVATE)
+    everybody = 0xFFFF_FFFF
+    rows = [
+        *[(0, "futex_wake", WORD, everybody, 1, how) for how in (NARROW, NARROW | PRIVATE)],
+        (0, "futex_wake", WORD, everybody, 0, NARROW),
+        *[(-EINVAL, "futex_wake", WORD, mask, 1, NARROW) for mask in (0, *WIDE_MASK[entry.table])],
+        *[(-EINVAL, "futex_wake", WORD, everybody, 1, how) for how in never],
+        (-EINVAL, "futex_wake", WORD + 2, everybody, 1, NARROW),
+        (-ETIMEDOUT, "futex_wait", WORD, HOLDER, everybody, NARROW, past, 1),
+        (-ETIMEDOUT, "futex_wait", WORD, HOLDER, 1, NARROW | PRIVATE, past, 0),
+        *[(-EAGAIN, "futex_wait", WORD, HOLDER + 1, 1, NARROW, time, 1) for time in (past, 0)],
+        (-EINVAL, "futex_wait", WORD, HOLDER, 0, NARROW, past, 1),
+        *[(-EINVAL, "futex_wait", WORD, *pair, NARROW, past, 1) for pair in WIDE_PAIR[entry.table]],
+        *[(-EINVAL, "futex_wait", WORD, HOLDER, 1, how, past, 1) for how in never],
+        (-EINVAL, "futex_wait", WORD, HOLDER, 1, NARROW, past, 2),
+        (-EINVAL, "futex_wait", WORD, HOLDER, 1, NARROW, struct.pack("<QQ", 1, 10**9), 1),
+        (-EFAULT, "futex_wait", WORD, HOLDER, 1, NARROW, HOLE, 1),
+        (-EFAULT, "futex_wait", HOLE, 0, 1, NARROW, past, 1),
+        (0, "futex_requeue", two, 0, 1, 1),
+        (-EAGAIN, "futex_requeue", waiter(HOLDER + 1) + waiter(address=OTHER), 0, 1, 1),
+        *[(-EINVAL, "futex_requeue", *rest) for rest in ((two, 1, 1, 1), (0, 0, 1, 1))],
+        *[(-EINVAL, "futex_requeue", two, 0, *counts) for counts in ((-1, 1), (1, -1))],
+        (-EINVAL, "futex_requeue", other, 0, 1, 1),
+        (-EFAULT, "futex_requeue", HOLE, 0, 1, 1),
     ]
     assert find_wrong(guest, entry, rows) == []
 

@@ -478,11 +478,14 @@ def test_a_request_that_makes_no_sense(guest, entry):
         "an action from a hole": (GET_ACTION_AVAIL, 0, HOLE, EFAULT),
         "an action that is none": (GET_ACTION_AVAIL, 0, b"\0\0\4\0", EOPNOTSUPP),
         "an action that is there": (GET_ACTION_AVAIL, 0, b"\0\0\5\0", None),
+        "sizes, with a flag": (GET_NOTIF_SIZES, 1, Buffer(8), EINVAL),
         "sizes to a hole": (GET_NOTIF_SIZES, 0, HOLE, EFAULT),
         "sizes to a read-only page": (GET_NOTIF_SIZES, 0, READ_ONLY.start, EFAULT),
     }
     seen = {says: guest.call(entry, "seccomp", *case[:3]).errno for says, case in cases.items()}
     assert seen == {says: case[3] for says, case in cases.items()}
+    modes = [guest.call(entry, "prctl", PR_SET_SECCOMP, mode, program).errno for mode in (0, 3)]
+    assert modes == [EINVAL, EINVAL]
 
 
 @pytest.mark.entries(*PLAIN)

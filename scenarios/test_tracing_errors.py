@@ -9,6 +9,7 @@ arch/x86/kernel/ptrace.c arch_ptrace; fs/exec.c (6.1); man 2 ptrace.
 
 import struct
 from errno import EFAULT, EINVAL, EIO, EPERM, ESRCH
+from functools import partial
 from signal import (
     SIGCHLD,
     SIGCONT,
@@ -118,8 +119,10 @@ def test_requests_that_make_no_sense(puppet):
         "an unknown request": (0x4444, 0, 0, EIO),
         "an unknown option": (Request.SETOPTIONS, 0, 0x4000_0000, EINVAL),
         "a signal that is none": (Request.CONT, 0, 65, EIO),
+        "a signal that is none, to leave with": (Request.DETACH, 0, 65, EIO),
         "a signal that is none, negative": (Request.SYSCALL, 0, -1, EIO),
         "a mask of another size": (Request.GETSIGMASK, 4, Buffer(8), EINVAL),
+        "a mask of another size to set": (Request.SETSIGMASK, 4, bytes(8), EINVAL),
         "an event's message to nowhere": (Request.GETEVENTMSG, 0, HOLE, EFAULT),
         "signals from a negative place": (Request.PEEKSIGINFO, HOLE, 0, EFAULT),
     }
@@ -265,7 +268,10 @@ def test_signals_that_wait_are_shown_from_any_place_on(guest, entry, puppet):
     assert puppet.ptrace(Request.SETSIGMASK, 8, mask).value == 0
     for value in waiting:
         queue(guest, entry, puppet, SIGRTMIN, value)
-    for first, count, shared in ((0, 9, 1), (1, 9, 1), (0, 2, 1), (3, 1, 1), (0, 9, 0)):
+    for first, count, shared in (
+        *((0, 9, 1), (1, 9, 1), (0, 2, 1), (3, 1, 1), (0, 9, 0)),
+        *((1 << 32, 9, 1), (1 << 63, 9, 1)),
+    ):
         asked = struct.pack("<QIi", first, shared, count)
         said = puppet.ptrace(Request.PEEKSIGINFO, asked, Buffer(room))
         values = waiting[first:][:count] if shared else ()
@@ -331,13 +337,16 @@ def test_a_stop_is_told_by_a_signal_and_to_whoever_waits(guest, entry, puppet):
     assert seen == [told | {"status": SIGTRAP | 0x80}, told | {"status": SIGTRAP}]
 
 
-def test_a_stop_of_the_whole_group_and_its_continuation(puppet):
+@pytest.mark.parametrize("listening", [True, False], ids=["in time", "too late"])
+def test_a_stop_of_the_whole_group_and_its_continuation(puppet, listening):
+    """Who listens too late is told at once. Source: kernel/ptrace.c JOBCTL_TRAP_NOTIFY (6.1)."""
     puppet.prepare(puppet.own_entry, "getppid")
     puppet.signal(SIGSTOP)
     assert puppet.resume() == Status.stopped(SIGSTOP)
     assert puppet.resume(by_signal=SIGSTOP) == Status.stopped(SIGSTOP, EVENT_STOP)
-    assert puppet.ptrace(Request.LISTEN).errno is None
-    puppet.signal(SIGCONT)
+    then = [partial(puppet.ptrace, Request.LISTEN), partial(puppet.signal, SIGCONT)]
+    for each in then if listening else then[::-1]:
+        each()
     assert puppet.wait() == Status.stopped(SIGTRAP, EVENT_STOP)
     assert puppet.resume() == Status.stopped(SIGCONT)
     assert puppet.resume() == TRAP_STOP
@@ -348,6 +357,12 @@ def test_a_killed_process_does_not_stop_once_more(puppet):
     puppet.resume(Request.SYSCALL)
     puppet.signal(SIGKILL)
     assert puppet.wait() == Status(SIGKILL)
+
+
+def test_a_tracer_kills_by_a_request_of_its_own(puppet):
+    puppet.prepare(puppet.own_entry, "pause")
+    assert puppet.resume(Request.SYSCALL) == CALL_STOP
+    assert puppet.resume(Request.KILL) == Status(SIGKILL)
 
 
 def test_a_blocked_signals_mask_is_given_and_set(puppet):
