@@ -589,8 +589,7 @@ def test_a_filter_stays_over_exec(guest, puppet, entry):
     assert puppet.execute(entry, "getppid") == -77
 
 
-TSYNC, TSYNC_ESRCH, EVENT_CLONE = 1, 0x10, 3
-CLONE_THREAD = 0x10F00  # with memory, file system, descriptors and handlers in common
+TSYNC, TSYNC_ESRCH = 1, 0x10
 
 
 @pytest.fixture
@@ -598,10 +597,7 @@ def threads(guest, entry):
     """Give both threads of a traced process."""
     options = Option.TRACECLONE | Option.TRACESYSGOOD
     with start_puppet(guest, entry.abi, options=options) as one:
-        one.prepare(entry, "clone", CLONE_THREAD, one.strings.stage + 0x9000, 0, 0, 0)
-        assert one.resume() == Status.stopped(SIGTRAP, EVENT_CLONE)
-        other = one.follow_child()
-        assert [thread.resume() for thread in (other, one)] == [TRAP_STOP, TRAP_STOP]
+        other = one.start_thread(entry)
         yield one, other
         other.kill()
 

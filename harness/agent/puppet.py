@@ -46,6 +46,9 @@ STACK_OFFSET = 0xF000
 """Where on the stage the stack pointer stands at a call that does not say otherwise."""
 
 _ALL_CHILDREN = 0x40000000
+_THREAD = 0x10F00
+"""With memory, file system, descriptors and handlers in common."""
+_THREADS_STACK_OFFSET = 0x9000
 _MOST_INTERRUPTIONS = 8
 """How often a wait may be interrupted: an executor gets a SIGCHLD for each of its children."""
 _MOST_STOPS = 16
@@ -458,6 +461,22 @@ class Puppet:
         self.prepare(entry or self.own_entry, "fork")
         self.resume()
         return self.follow_child()
+
+    def start_thread(self, entry: EntryPath) -> Puppet:
+        """Have it start a thread, and return that at its int3; its tracer wants to know of clones.
+
+        Both have the room for prepared calls in common: one is let go after the other.
+
+        Raises:
+            GuestError: the thread did not stop.
+        """
+        self.prepare(entry, "clone", _THREAD, self.strings.stage + _THREADS_STACK_OFFSET, 0, 0, 0)
+        self.resume()
+        thread = self.follow_child()
+        for each in (thread, self):
+            if (status := each.resume()) != TRAP_STOP:
+                raise GuestError(f"a new thread or who started it: {status!r}")
+        return thread
 
     def kill(self) -> None:
         """Kill it and wait for its end, if it has not ended yet."""

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process of several threads: its signals, stops and children, its end and its next program.
+
+Source: kernel/signal.c complete_signal, do_signal_stop; kernel/exit.c do_group_exit, do_wait,
+find_new_reaper; kernel/fork.c ksys_unshare; fs/exec.c de_thread (6.1); man 2 clone, CLONE_THREAD.
+"""
+
+from errno import EBADF, ECHILD, EINVAL, ESRCH
+from signal import SIGCONT, SIGSTOP, SIGTRAP, SIGUSR1, SIGUSR2
+
+import pytest
+
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
+from harness.agent.puppet import start_puppet
+
+pytestmark = pytest.mark.entries("int80", "syscall")
+
+CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD = 0x100, 0x200, 0x400, 0x800, 0x10000
+CLONE_NEWUSER, WNOHANG, OWN_CHILDREN, ALL_CHILDREN = 0x1000_0000, 1, 0x2000_0000, 0x4000_0000
+EVENT_EXEC, EVENT_STOP, F_GETFD = 4, 128, 1
+
+
+@pytest.fixture
+def threads(guest, entry):
+    """Give both threads of a process, the one that has its number first."""
+    options = Option.TRACECLONE | Option.TRACEFORK | Option.TRACEEXEC | Option.TRACESYSGOOD
+    with start_puppet(guest, entry.abi, options=options) as one:
+        threads = [one, one.start_thread(entry)]
+        yield threads
+        for thread in threads[:0:-1]:
+            thread.kill()
+
+
+def begin(thread, entry, name, *arguments):
+    """Let a thread begin a call, and do not wait for what comes of it."""
+    thread.prepare(entry, name, *arguments)
+    assert thread.resume(Request.SYSCALL) == CALL_STOP
+    assert thread.ptrace(Request.CONT).value == 0
+
+
+def test_a_signal_is_for_a_thread_that_wants_it_or_for_the_one_it_names(threads, entry):
+    one, other = threads
+    blocked = (1 << SIGUSR1 - 1).to_bytes(8, "little")
+    assert one.ptrace(Request.SETSIGMASK, 8, blocked).value == 0
+    begin(other, entry, "pause")
+    one.signal(SIGUSR1)
+    assert other.wait() == Status.stopped(SIGUSR1), "the one that does not block it"
+    assert other.ptrace(Request.CONT).value == 0
+    assert one.call(entry, "tgkill", one.pid, one.pid, SIGUSR1) == 0
+    assert one.call(entry, "tgkill", one.pid, other.pid, SIGUSR2) == 0
+    assert other.wait() == Status.stopped(SIGUSR2), "the one that is named"
+    assert one.ptrace(Request.SETSIGMASK, 8, bytes(8)).value == 0
+    assert one.resume() == Status.stopped(SIGUSR1), "the one that is named, and blocked it"
+
+
+def test_a_threads_number_is_not_its_processes(threads, entry):
+    one, other = threads
+    cases = {
+        ("tgkill", one.pid, other.pid, 0): 0,
+        ("tgkill", other.pid, other.pid, 0): -ESRCH,
+        ("tgkill", other.pid, one.pid, 0): -ESRCH,
+        ("kill", other.pid, 0): 0,
+        ("setpgid", other.pid, 0): -EINVAL,
+        ("getpgid", other.pid): one.pid,
+        ("wait4", other.pid, 0, WNOHANG | ALL_CHILDREN, 0): -ECHILD,
+    }
+    assert {call: one.call(entry, *call) for call in cases} == cases
+
+
+def test_a_stop_is_every_threads_and_that_of_who_comes_meanwhile(threads, entry):
+    one, other = threads
+    stopped, going_on = (Status.stopped(by, EVENT_STOP) for by in (SIGSTOP, SIGTRAP))
+    begin(other, entry, "pause")
+    one.signal(SIGSTOP)
+    assert other.wait() == Status.stopped(SIGSTOP)
+    assert other.resume(by_signal=SIGSTOP) == stopped
+    assert one.resume() == stopped
+    one.prepare(entry, "clone", THREAD, one.strings.stage + 0xA000, 0, 0, 0)
+    one.resume()
+    third = one.follow(one.event_message())
+    threads.append(third)
+    assert third.wait() == stopped
+    for each in (other, third):
+        assert each.ptrace(Request.LISTEN).value == 0
+    one.signal(SIGCONT)
+    assert [each.wait() for each in (other, third)] == [going_on] * 2
+
+
+THREAD = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD
+
+
+def test_a_child_is_every_threads_unless_one_waits_for_ones_own(threads, entry):
+    """And it is given to another thread when its own ends."""
+    one, other = threads
+    child, seen = other.fork(entry), []
+    assert [child.resume(), other.resume()] == [TRAP_STOP] * 2
+    waits = [("wait4", child.pid, 0, WNOHANG | how, 0) for how in (0, OWN_CHILDREN)]
+    seen = [[each.call(entry, *wait) for wait in waits] for each in threads]
+    other.prepare(entry, "exit", 0)
+    assert other.resume() == Status.exited(0)
+    seen.append([one.call(entry, *wait) for wait in waits])
+    parent = child.call(entry, "getppid")
+    child.kill()
+    assert seen == [[0, -ECHILD], [0, 0], [0, 0]], "another thread, its own, and the heir"
+    assert parent == one.pid
+
+
+def test_a_thread_has_memory_and_signals_in_common_for_ever_but_nothing_else(threads, entry):
+    one, other = threads
+    for flags in (CLONE_THREAD, CLONE_SIGHAND, CLONE_VM, CLONE_NEWUSER):
+        assert other.call(entry, "unshare", flags) == -EINVAL, hex(flags)
+    common, seen = {}, {}
+    for told in (common, seen):
+        fd = other.call(entry, "epoll_create1", 0)
+        told["descriptor"] = one.call(entry, "fcntl", fd, F_GETFD)
+        other.call(entry, "umask", 0o421)
+        told["mask"] = one.call(entry, "umask", 0)
+        assert other.call(entry, "unshare", CLONE_FS | CLONE_FILES) == 0
+    assert common == {"descriptor": 0, "mask": 0o421}
+    assert seen == {"descriptor": -EBADF, "mask": 0}
+
+
+def test_who_has_nobody_to_share_with_has_nothing_to_undo(guest, entry):
+    with start_puppet(guest, entry.abi) as puppet:
+        assert puppet.call(entry, "unshare", THREAD) == 0
+
+
+def test_an_exit_of_the_group_is_every_threads(threads, entry):
+    one, other = threads
+    begin(one, entry, "pause")
+    other.prepare(entry, "exit_group", 42)
+    assert [other.resume(), one.wait()] == [Status.exited(42)] * 2
+
+
+def test_a_process_ends_with_its_last_thread_as_its_first_has_ended(guest, threads, entry):
+    one, other = threads
+    begin(one, entry, "exit", 6)
+    assert other.call(entry, "getpid") == one.pid
+    waited = ("wait4", one.pid, 0, WNOHANG | ALL_CHILDREN, 0)
+    assert guest.call(one.tracer, *waited).value == 0, "there is still a thread"
+    other.prepare(entry, "exit", 6)
+    assert [other.resume(), one.wait()] == [Status.exited(6)] * 2
+
+
+@pytest.mark.parametrize("who", [0, 1], ids=["first", "other"])
+def test_whichever_thread_runs_a_program_is_its_only_one_and_has_its_number(
+    guest, threads, entry, who
+):
+    one, executing = threads[0], threads[who]
+    begin(threads[1 - who], entry, "pause")
+    executing.prepare_exec(entry)
+    assert executing.ptrace(Request.CONT).value == 0
+    if who == 0:
+        assert threads[1].wait() == Status.exited(0)
+    assert one.wait() == Status.stopped(SIGTRAP, EVENT_EXEC)
+    assert one.event_message() == executing.pid, "its number before"
+    assert guest.call(one.tracer, "kill", threads[1].pid, 0).errno == ESRCH
+    assert one.resume(Request.SYSCALL) == CALL_STOP
+    assert [one.execute(entry, name) for name in ("getpid", "gettid")] == [one.pid] * 2
