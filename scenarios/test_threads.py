@@ -120,9 +120,18 @@ def test_a_thread_has_memory_and_signals_in_common_for_ever_but_nothing_else(thr
     assert seen == {"descriptor": -EBADF, "mask": 0}
 
 
-def test_who_has_nobody_to_share_with_has_nothing_to_undo(guest, entry):
-    with start_puppet(guest, entry.abi) as puppet:
-        assert puppet.call(entry, "unshare", THREAD) == 0
+def test_what_a_process_has_with_others_in_common_it_does_not_undo(guest, entry):
+    both, seen = (CLONE_VM, CLONE_SIGHAND), {}
+    with start_puppet(guest, entry.abi, options=Option.TRACECLONE) as puppet:
+        for flags in (0, CLONE_VM, CLONE_VM | CLONE_SIGHAND):
+            puppet.prepare(entry, "clone", flags, puppet.strings.stage + 0x9000, 0, 0, 0)
+            puppet.resume()
+            child = puppet.follow_child()
+            assert [child.resume(), puppet.resume()] == [TRAP_STOP] * 2
+            seen[flags] = [child.call(entry, "unshare", one) for one in both]
+            child.kill()
+        assert puppet.call(entry, "unshare", CLONE_THREAD) == 0, "it has no other thread"
+    assert seen == {flags: [-EINVAL if flags & one else 0 for one in both] for flags in seen}
 
 
 def test_an_exit_of_the_group_is_every_threads(threads, entry):
