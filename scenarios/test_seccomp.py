@@ -440,6 +440,37 @@ def test_a_filter_needs_privilege_or_a_promise_to_gain_none(guest, entry):
     assert guest.call(entry, "getppid").errno == 77
 
 
+EQUAL, MORE, AT_LEAST, ANY_BIT, JUMP, MASK = 0x15, 0x25, 0x35, 0x45, 0x05, 0x54
+
+
+def decisions(number):
+    """Return by kind the beginnings of filters that go on for one number alone, and allow others.
+
+    Source: include/uapi/linux/bpf_common.h.
+    """
+    return {
+        "at least": instruction(AT_LEAST, number, 0, 2) + instruction(AT_LEAST, number + 1, 1, 0),
+        "more": instruction(MORE, number - 1, 0, 2) + instruction(MORE, number, 1, 0),
+        "any bit": instruction(EQUAL, number, 0, 2) + instruction(ANY_BIT, ~number, 1, 0),
+        "masked": instruction(MASK, 0xFFFF) + instruction(EQUAL, number, 0, 1),
+        "jump": instruction(EQUAL, number, 1, 0) + ALLOW + instruction(JUMP, 1) + ALLOW,
+    }
+
+
+@pytest.mark.entries(*OWN)
+def test_a_filter_decides_by_whatever_it_compares(guest, entry):
+    """The kernel knows what it always allows: seccomp.c seccomp_is_const_allow (5.11)."""
+    calls, seen = ("getppid", "getuid", "getgid", "geteuid", "getegid"), {}
+    expected = {kind: (0, -70 - at) for at, kind in enumerate(decisions(0))}
+    for name, (kind, (_, error)) in zip(calls, expected.items(), strict=True):
+        chosen = decisions(guest.table(entry).number(name))[kind]
+        code = load(NR) + chosen + answer(Action.ERRNO - error) + ALLOW
+        said = install_filter(guest, entry, code).value, guest.call(entry, name).value
+        seen[kind] = said
+    assert seen == expected
+    assert guest.call(entry, "getpid").value > 1
+
+
 INVALID = {
     "nothing": b"",
     "more than 4096 instructions": ALLOW * 4097,

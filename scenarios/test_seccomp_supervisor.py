@@ -50,9 +50,9 @@ def on(puppet, entry, name="getppid"):
 class Supervisor:
     """The tracer of a process, which has the listener of its filter, too."""
 
-    def __init__(self, guest, puppet, entry):
+    def __init__(self, guest, puppet, entry, flags=NEW_LISTENER):
         self.guest, self.puppet, self.entry = guest, puppet, entry
-        self.listener = puppet.install_filter(entry, on(puppet, entry), NEW_LISTENER)
+        self.listener = puppet.install_filter(entry, on(puppet, entry), flags)
         assert self.listener >= 0
         self.pidfd = self.make("pidfd_open", puppet.pid, 0).value
         self.fd = self.make("pidfd_getfd", self.pidfd, self.listener, 0).value
@@ -85,7 +85,11 @@ class Supervisor:
 
     def answered(self):
         """Return what the process gets for its call."""
-        assert self.puppet.wait() == TRAP_STOP
+        return self.answered_after(self.puppet.wait())
+
+    def answered_after(self, status):
+        """Return the same, the process having stopped so."""
+        assert status == TRAP_STOP
         return self.entry.abi.signed(self.puppet.after()["ax"])
 
 
@@ -202,8 +206,45 @@ def test_there_is_one_supervisor_and_without_it_a_call_is_enosys(supervisor, ent
     assert puppet.install_filter(entry, code, NEW_LISTENER) == -EBUSY
     assert puppet.call(entry, "fcntl", supervisor.listener, F_GETFD) == 1, "closed by an exec"
     assert puppet.call(entry, "close", supervisor.listener) == 0
+    supervisor.begin()
+    supervisor.receive()
     assert supervisor.make("close", supervisor.fd).value == 0
+    assert supervisor.answered() == -ENOSYS, "that was asked about"
     assert puppet.call(entry, "getppid") == -ENOSYS
+
+
+SET_FLAGS, WAIT_FOR_THE_END = 0x4008_2104, 0x20
+
+
+@OWN
+@pytest.mark.needs(since="6.6")
+def test_it_may_ask_to_be_woken_at_once(supervisor):
+    """Source: kernel/seccomp.c seccomp_notify_set_flags (6.6)."""
+    seen = [supervisor.ask(SET_FLAGS, flags).errno for flags in (2, 1 << 31, 1, 0, 1)]
+    assert seen == [EINVAL, EINVAL, None, None, None]
+    supervisor.begin()
+    identifier = supervisor.receive()[0]
+    assert supervisor.ask(SEND, reply(identifier, 4)).value == 0
+    assert supervisor.answered() == 4
+
+
+@OWN
+@pytest.mark.needs(since="6.0")
+def test_a_call_that_is_to_end_is_interrupted_by_no_signal_once_it_was_told(guest, entry):
+    """But before it is. Source: kernel/seccomp.c should_sleep_killable (6.0)."""
+    with start_puppet(guest, entry.abi) as puppet:
+        supervisor = Supervisor(guest, puppet, entry, NEW_LISTENER | WAIT_FOR_THE_END)
+        supervisor.begin()
+        assert supervisor.poll() == POLLIN
+        puppet.signal(SIGUSR1)
+        assert puppet.wait() == Status.stopped(SIGUSR1), "nobody was told"
+        puppet.ptrace(Request.CONT)
+        identifier = supervisor.receive()[0]
+        puppet.signal(SIGUSR1)
+        assert supervisor.ask(ID_VALID, identifier.to_bytes(8, "little")).value == 0
+        assert supervisor.ask(SEND, reply(identifier, 3)).value == 0
+        assert puppet.wait() == Status.stopped(SIGUSR1)
+        assert supervisor.answered_after(puppet.resume()) == 3
 
 
 @OWN
@@ -237,6 +278,19 @@ def test_it_gives_a_descriptor_to_the_process(supervisor, entry):
     assert supervisor.answered() == 0
     told = [puppet.call(entry, "fcntl", fd, F_GETFD) for fd in (seen["any"], FREE, FREE + 1)]
     assert told == [1, 1, -EBADF]
+
+
+@OWN
+@pytest.mark.needs(since="5.9")
+def test_it_gives_none_for_a_call_that_it_was_not_told_of(supervisor):
+    supervisor.begin()
+    identifier = supervisor.receive()[0]
+    assert supervisor.ask(SEND, reply(identifier)).value == 0
+    supervisor.answered()
+    supervisor.begin()
+    assert supervisor.poll() == POLLIN
+    following = identifier + 1 & (1 << 64) - 1
+    assert supervisor.ask(ADDFD, descriptor(following)).errno == EINPROGRESS
 
 
 @OWN

@@ -8,6 +8,7 @@ include/uapi/asm-generic/siginfo.h (6.1).
 
 import struct
 from errno import E2BIG, EAGAIN, EBADF, EINVAL, EPERM, ESRCH
+from os import O_NONBLOCK
 
 import pytest
 
@@ -101,6 +102,33 @@ def test_a_signal_sent_by_a_descriptor_is_the_one_that_it_says(guest, entry, own
     assert dict(zip(cases, seen, strict=True)) == cases
     assert guest.call(entry, "pidfd_send_signal", process, FIRST, information, 0).value == 0
     assert take(guest, entry, FIRST, layout) == given
+
+
+OF_A_THREAD, TO_THREAD, TO_PROCESS, TO_GROUP = 0o200, 1, 2, 4
+"""What a descriptor is of, and what a flag sends to."""
+
+
+@pytest.mark.needs(since="6.9")
+def test_a_signal_sent_by_a_descriptor_is_a_threads_or_its_processes(guest, entry, own):
+    """Source: kernel/signal.c pidfd_send_signal (6.9)."""
+    layout, seen = SENT[entry.table.name], {}
+    codes = {
+        (0, 0): SI_USER,
+        (0, TO_THREAD): SI_TKILL,
+        (0, TO_PROCESS): SI_USER,
+        **{(OF_A_THREAD, flag): SI_TKILL for flag in (0, TO_THREAD)},
+        (OF_A_THREAD, TO_PROCESS): SI_USER,
+    }
+    for what, flag in codes:
+        fd = guest.call(entry, "pidfd_open", own, what).value
+        assert guest.call(entry, "pidfd_send_signal", fd, SIGUSR1, 0, flag).value == 0
+        told = take(guest, entry, SIGUSR1, layout)
+        assert told["pid"] == own
+        seen[what, flag] = told["code"]
+    assert seen == codes
+    wrong = (TO_THREAD | TO_PROCESS, TO_PROCESS | TO_GROUP, TO_THREAD | TO_GROUP, 7, 8)
+    calls = [("pidfd_send_signal", fd, 0, 0, flags) for flags in wrong]
+    assert [said.errno for said in guest.series(entry, calls)] == [EINVAL] * len(wrong)
 
 
 def test_queued_signals_come_by_number_and_then_in_their_order(guest, entry, own):
@@ -418,3 +446,45 @@ def test_a_signal_can_be_read_from_a_descriptor(guest, entry, own):
     assert said.value == SIGNAL_BYTES
     expected = struct.pack("<IiiII24xiQ", FIRST, 0, SI_QUEUE, 5, 6, value, value)
     assert said.memory == (expected.ljust(SIGNAL_BYTES, b"\0"),)
+
+
+READ_ALIKE = {
+    (FIRST, SI_TIMER): ("timer overrun value", (24, 32, 48)),
+    (SIGPOLL, POLL_IN): ("band fd", (28, 20)),
+    (SIGCHLD, CLD_EXITED): ("pid uid status user system", (12, 16, 40, 56, 64)),
+    (SIGSEGV, 1): ("address", (72,)),
+    (SIGSYS, 1): ("address call arch", (88, 84, 96)),
+}
+"""By a signal's number and code: its fields, and where each is read from a descriptor."""
+
+
+@pytest.mark.usefixtures("own")
+def test_whatever_kind_of_signal_is_read_brings_what_it_has(guest, entry):
+    """Source: fs/signalfd.c signalfd_copyinfo (6.1)."""
+    everything, seen, expected = b"\xff" * 8, {}, {}
+    own = guest.call(entry, "getpid").value
+    assert guest.call(entry, "rt_sigprocmask", BLOCK, everything, 0, 8).value == 0
+    fd = guest.call(entry, "signalfd4", -1, everything, 8, 0).value
+    for (signal, code), (names, places) in READ_ALIKE.items():
+        layout = KINDS[signal, code][entry.table.name]
+        given = {name: 0x1020_3040 + place for place, name in enumerate(names.split())}
+        information = layout.encode(signal=signal, code=code, **given).ljust(SIGNAL_BYTES, b"\0")
+        assert guest.call(entry, "rt_sigqueueinfo", own, signal, information).value == 0
+        read = guest.call(entry, "read", fd, Buffer(SIGNAL_BYTES), SIGNAL_BYTES).memory[0]
+        told = [int.from_bytes(read[at : at + 4], "little") for at in places]
+        seen[signal, code] = dict(zip(names.split(), told, strict=True))
+        expected[signal, code] = given
+    assert seen == expected
+
+
+def test_a_descriptor_of_signals_may_be_of_others_later(guest, entry, own):
+    fd = guest.call(entry, "signalfd4", -1, bits(SIGUSR1), 8, O_NONBLOCK).value
+    rows = [
+        (0, "kill", own, LAST),
+        (-EAGAIN, "read", fd, Buffer(SIGNAL_BYTES), SIGNAL_BYTES),
+        (fd, "signalfd4", fd, bits(LAST), 8, 0),
+        (SIGNAL_BYTES, "read", fd, Buffer(2 * SIGNAL_BYTES), 2 * SIGNAL_BYTES - 1),
+        *[(0, "kill", own, SIGUSR1), (fd, "signalfd", fd, bits(SIGUSR1), 8)],
+        (SIGNAL_BYTES, "read", fd, Buffer(SIGNAL_BYTES), SIGNAL_BYTES),
+    ]
+    assert find_wrong(guest, entry, rows) == []

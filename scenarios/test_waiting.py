@@ -23,7 +23,7 @@ SIG_BLOCK, P_PID, P_PGID = 0, 1, 2
 WNOHANG, WSTOPPED, WEXITED, WCONTINUED, WNOWAIT = 1, 2, 4, 8, 0x100_0000
 CLD_STOPPED, CLD_CONTINUED = 5, 6
 SA_NOCLDSTOP, SA_NOCLDWAIT = 1, 2
-ROOM = 0x1000
+ROOM, USAGE_WORDS = 0x1000, 18
 """Where on the stage the parent is told."""
 
 
@@ -62,11 +62,14 @@ def parent(guest, entry):
 def told(parent, entry, child, options):
     """Have the parent wait, and return code and status that it is told of its child."""
     layout, at = ENDED[entry.table.name], parent.strings.stage + ROOM
-    parent.write(at, b"\xa5" * layout.size_bytes)
-    assert parent.call(entry, "waitid", P_PID, child, at, options, 0) == 0
+    parent.write(at, b"\xa5" * ROOM)
+    assert parent.call(entry, "waitid", P_PID, child, at, options, at + ROOM // 2) == 0
+    used = parent.read(at + ROOM // 2, USAGE_WORDS * entry.table.word_bytes + 8)
     said = layout.decode(parent.read(at, layout.size_bytes))
     told = SIGCHLD if said["code"] else 0, child if said["code"] else 0, 0
     assert (said["signal"], said["pid"], said["uid"]) == told
+    filled = [used[at : at + 4] != b"\xa5" * 4 for at in (0, len(used) - 12, len(used) - 8)]
+    assert filled == [bool(said["code"])] * 2 + [False], "what the child has used"
     return said["code"], said["status"]
 
 
@@ -103,13 +106,19 @@ def family(guest, entry):
 @pytest.mark.needs(since="5.4")
 def test_a_parent_waits_for_its_own_group(entry, family):
     """Not for that of the session's leader. Source: kernel/exit.c kernel_waitid, wait4 (6.1)."""
-    waits = (("waitid", P_PGID, 0, 0, WEXITED | WNOHANG, 0), ("wait4", 0, 0, WNOHANG, 0))
-    _, parent, child = family
+    leader, parent, child = family
+    named = (0, leader.pid, parent.pid)
+    waits = [("waitid", P_PGID, group, 0, WEXITED | WNOHANG, 0) for group in named]
+    waits += [("wait4", -group, 0, WNOHANG, 0) for group in named]
     seen = []
     for moved in (None, (0, 0), (child.pid, parent.pid)):
         assert moved is None or parent.call(entry, "setpgid", *moved) == 0
         seen.append([parent.call(entry, *wait) for wait in waits])
-    assert seen == [[0, 0], [-ECHILD, -ECHILD], [0, 0]]
+    assert seen == [
+        [0, 0, -ECHILD] * 2,
+        [-ECHILD, 0, -ECHILD] * 2,
+        [0, -ECHILD, 0] * 2,
+    ], "that of the leader, then its own, which the child is not in, and then is"
 
 
 def test_a_signal_for_nobody_by_name_is_for_ones_own_group(entry, family):
@@ -124,6 +133,23 @@ def test_a_signal_for_nobody_by_name_is_for_ones_own_group(entry, family):
         answers = [one.call(entry, "rt_sigtimedwait", at, 0, at + 8, 8) for one in family]
         seen[group.pid] = [answer == SIGUSR1 for answer in answers]
     assert seen == {parent.pid: [False, True, False], leader.pid: [True, False, True]}
+
+
+TO_GROUP = 4
+
+
+@pytest.mark.needs(since="6.9")
+def test_a_signal_sent_by_a_descriptor_may_be_for_its_group(entry, family):
+    """Source: kernel/signal.c pidfd_send_signal (6.9)."""
+    leader, parent, _ = family
+    at = leader.strings.stage + ROOM
+    for one in family:
+        one.write(at, AWAITED + entry.table.words(0, 0))
+    assert parent.call(entry, "setpgid", 0, 0) == 0
+    fd = parent.call(entry, "pidfd_open", leader.pid, 0)
+    assert parent.call(entry, "pidfd_send_signal", fd, SIGUSR1, 0, TO_GROUP) == 0
+    answers = [one.call(entry, "rt_sigtimedwait", at, 0, at + 8, 8) for one in family]
+    assert [answer == SIGUSR1 for answer in answers] == [True, False, True]
 
 
 def test_an_orphan_goes_to_who_wants_it(entry, family):
