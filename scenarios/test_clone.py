@@ -7,12 +7,13 @@ kernel_clone (6.1).
 
 import contextlib
 import struct
-from errno import EEXIST, EFAULT, EINVAL, ENOSYS, EPERM
+from errno import EEXIST, EFAULT, EINVAL, ENOMEM, ENOSYS, EPERM
+from os import O_CLOEXEC
 
 import pytest
 
 from harness.agent.arguments import Buffer
-from harness.agent.ptrace import TRAP_STOP, Option, Request, Status, plain_name
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status, plain_name
 from harness.agent.puppet import INSTRUCTIONS, start_puppet
 from harness.agent.structures import ACTION, SENT
 from harness.arch import ARCH_I386, I386
@@ -412,3 +413,51 @@ def test_the_older_call_takes_nothing_from_its_flags_upper_half(puppet, entry):
         assert child.resume() == TRAP_STOP
         assert child.call(entry, "rt_sigaction", SIGUSR1, 0, at, 8) == 0
         assert hex(layout.decode(child.read(at, layout.size_bytes))["handler"]) == hex(BASE)
+
+
+def test_a_child_that_runs_a_program_leaves_its_parent_what_they_had_in_common(puppet, entry):
+    """Source: fs/exec.c unshare_sighand; kernel/fork.c unshare_files (6.1)."""
+    at, layout = puppet.strings.stage + NUMBERS, ACTION[entry.table.name]
+    puppet.write(at, layout.encode(handler=BASE))
+    assert puppet.call(entry, "rt_sigaction", SIGUSR1, at, 0, 8) == 0
+    fd = puppet.call(entry, "epoll_create1", O_CLOEXEC)
+    flags = CLONE_VM | CLONE_SIGHAND | CLONE_FILES
+    with cloned(puppet, entry, flags, puppet.strings.stage + 0x9000) as child:
+        assert [child.resume(), puppet.resume()] == [TRAP_STOP] * 2
+        child.prepare_exec(entry)
+        assert [child.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP] * 2
+        assert puppet.call(entry, "rt_sigaction", SIGUSR1, 0, at, 8) == 0
+        assert puppet.call(entry, "fcntl", fd, F_GETFD) == 1, "its descriptor"
+    assert hex(layout.decode(puppet.read(at, layout.size_bytes))["handler"]) == hex(BASE)
+
+
+def test_a_parent_that_runs_another_program_is_told_of_an_end_by_sigchld(guest, entry):
+    """Whatever the old one wanted. Source: kernel/signal.c do_notify_parent (6.1)."""
+    with start_puppet(guest, entry.abi, options=Option.TRACECLONE | Option.TRACESYSGOOD) as puppet:
+        puppet.prepare(entry, "clone", SIGUSR1, 0, 0, 0, 0)
+        puppet.resume()
+        child = puppet.follow_child()
+        assert [child.resume(), puppet.resume()] == [TRAP_STOP] * 2
+        puppet.prepare_exec(entry)
+        assert [puppet.resume(Request.SYSCALL) for _ in range(2)] == [CALL_STOP] * 2
+        child.kill()
+        assert puppet.resume() == Status.stopped(SIGCHLD)
+
+
+DONT_FORK, WIPE_ON_FORK, NORMAL, PAGE_BYTES = 10, 18, 0, 4096
+
+
+def test_a_child_has_its_parents_memory_but_what_was_kept_from_it(puppet, entry):
+    """Source: kernel/fork.c dup_mmap (6.1)."""
+    stage, seen = puppet.strings.stage, {}
+    for place, advice in enumerate((NORMAL, WIPE_ON_FORK, DONT_FORK)):
+        at = stage + 0xA000 + place * PAGE_BYTES
+        puppet.write(at, b"kept")
+        assert puppet.call(entry, "madvise", at, PAGE_BYTES, advice) == 0
+    with cloned(puppet, entry, 0) as child:
+        assert child.resume() == TRAP_STOP
+        for place, advice in enumerate((NORMAL, WIPE_ON_FORK)):
+            seen[advice] = child.read(stage + 0xA000 + place * PAGE_BYTES, 4)
+        there = child.call(entry, "madvise", stage + 0xC000, PAGE_BYTES, NORMAL)
+    assert seen == {NORMAL: b"kept", WIPE_ON_FORK: bytes(4)}
+    assert there == -ENOMEM, "what was not to be forked"

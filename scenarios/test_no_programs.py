@@ -5,12 +5,25 @@ Source: fs/exec.c do_open_execat, bprm_execve; fs/binfmt_script.c load_script; f
 load_elf_binary (6.1); tools/testing/selftests/exec/{execveat,non-regular,recursion-depth}.c.
 """
 
-from errno import EACCES, EBADF, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOEXEC, ENOTDIR
+import struct
+from errno import (
+    E2BIG,
+    EACCES,
+    EBADF,
+    EFAULT,
+    EINVAL,
+    ELOOP,
+    ENAMETOOLONG,
+    ENOENT,
+    ENOEXEC,
+    ENOTDIR,
+)
 from os import O_CLOEXEC, O_RDONLY
 
 import pytest
 
 from harness.agent.answers import find_wrong
+from harness.landscape import HOLE
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -65,6 +78,47 @@ def test_what_may_not_be_executed(guest, entry, folder):
         (-ENOENT, "execve", folder + b"nothing\0", 0, 0),
         (-ENAMETOOLONG, "execve", folder + b"n" * 256 + b"\0", 0, 0),
         (-ENOEXEC, "execve", folder + b"link\0", 0, 0),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+
+
+LONG, STACK_LIMIT = 32 * 4096, 3
+"""The longest argument, which is also the room that all have however small the stack may be."""
+
+
+ARGUMENT, POINTERS, PIECE, ANYWHERE = 0x2A00_0000, 0x2A04_0000, 0x8000, 0x32
+
+
+@pytest.fixture
+def arguments(guest, entry):
+    """Put a string there that is longer than may be, and pointers to what is left after it."""
+    where = (ARGUMENT, 0x8_0000, 3, ANYWHERE, -1, 0)
+    assert guest.call(entry, entry.table.mmap, *where).value == ARGUMENT
+    pointer = (ARGUMENT + LONG).to_bytes(entry.table.word_bytes, "little")
+    for at in range(0, LONG, PIECE):
+        guest.write(entry.abi, ARGUMENT + at, b"l" * PIECE)
+        guest.write(entry.abi, POINTERS + at, pointer * (PIECE // len(pointer)))
+
+
+@pytest.mark.usefixtures("arguments")
+@pytest.mark.entries("int80", "syscall")
+def test_arguments_have_a_limit_each_and_together(guest, entry, folder):
+    """What fits is refused for what the file is. Source: fs/exec.c bprm_stack_limits (6.1)."""
+    text, small = folder + b"text\0", struct.pack("<QQ", 2 * LONG, 2 * LONG)
+    longer, fits, half, more = (
+        entry.table.words(ARGUMENT + at, 0) for at in (0, 1, LONG // 2, LONG // 2 - 1)
+    )
+    rest = entry.table.words(ARGUMENT + LONG // 2 + 1000, 0)
+    rows = [
+        *[(-E2BIG, "execve", text, *two) for two in ((longer, 0), (0, longer))],
+        *[(-EFAULT, "execve", text, bad, 0) for bad in (HOLE, entry.table.words(HOLE, 0))],
+        (-ENOEXEC, "execve", text, fits, fits),
+        (0, "prlimit64", 0, STACK_LIMIT, small, 0),
+        (-E2BIG, "execve", text, fits, 0),
+        (-ENOEXEC, "execve", text, half, rest),
+        (-E2BIG, "execve", text, half, more),
+        (-ENOEXEC, "execve", text, POINTERS + LONG * 3 // 4, 0),
+        (-E2BIG, "execve", text, POINTERS, 0),
     ]
     assert find_wrong(guest, entry, rows) == []
 

@@ -231,7 +231,7 @@ def test_it_may_ask_to_be_woken_at_once(supervisor):
 @OWN
 @pytest.mark.needs(since="6.0")
 def test_a_call_that_is_to_end_is_interrupted_by_no_signal_once_it_was_told(guest, entry):
-    """But before it is. Source: kernel/seccomp.c should_sleep_killable (6.0)."""
+    """But before it is. Source: kernel/seccomp.c wait_killable_recv (6.0)."""
     with start_puppet(guest, entry.abi) as puppet:
         supervisor = Supervisor(guest, puppet, entry, NEW_LISTENER | WAIT_FOR_THE_END)
         supervisor.begin()

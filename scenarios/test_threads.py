@@ -10,6 +10,7 @@ from signal import SIGCONT, SIGSTOP, SIGTRAP, SIGUSR1, SIGUSR2
 
 import pytest
 
+from harness.agent import clocks
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
 
@@ -71,10 +72,10 @@ def test_a_stop_is_every_threads_and_that_of_who_comes_meanwhile(threads, entry)
     one, other = threads
     stopped, going_on = (Status.stopped(by, EVENT_STOP) for by in (SIGSTOP, SIGTRAP))
     begin(other, entry, "pause")
-    one.signal(SIGSTOP)
-    assert other.wait() == Status.stopped(SIGSTOP)
-    assert other.resume(by_signal=SIGSTOP) == stopped
-    assert one.resume() == stopped
+    one.prepare(entry, "tgkill", one.pid, one.pid, SIGSTOP)
+    assert one.resume() == Status.stopped(SIGSTOP)
+    assert [one.resume(by_signal=SIGSTOP), other.wait()] == [stopped] * 2
+    assert one.resume() == TRAP_STOP, "its tracer lets it go on"
     one.prepare(entry, "clone", THREAD, one.strings.stage + 0xA000, 0, 0, 0)
     one.resume()
     third = one.follow(one.event_message())
@@ -86,6 +87,20 @@ def test_a_stop_is_every_threads_and_that_of_who_comes_meanwhile(threads, entry)
     assert [each.wait() for each in (other, third)] == [going_on] * 2
 
 
+def test_a_stop_is_also_of_a_thread_that_nobody_traces(guest, threads, entry):
+    one, other = threads
+    begin(other, entry, "pause")
+    assert other.ptrace(Request.INTERRUPT).value == 0
+    assert other.wait().is_stop
+    assert other.ptrace(Request.DETACH).value == 0
+    one.prepare(entry, "tgkill", one.pid, one.pid, SIGSTOP)
+    assert one.resume() == Status.stopped(SIGSTOP)
+    assert one.resume(by_signal=SIGSTOP) == Status.stopped(SIGSTOP, EVENT_STOP)
+    assert guest.call(entry, clocks.WAIT, entry.table.words(0, 5_000_000), 0).value == 0
+    said = guest.read_file(f"/proc/{one.pid}/task/{other.pid}/stat").decode()
+    assert said.rpartition(")")[2].split()[0] == "T", "its state"
+
+
 THREAD = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD
 
 
@@ -94,14 +109,15 @@ def test_a_child_is_every_threads_unless_one_waits_for_ones_own(threads, entry):
     one, other = threads
     child, seen = other.fork(entry), []
     assert [child.resume(), other.resume()] == [TRAP_STOP] * 2
-    waits = [("wait4", child.pid, 0, WNOHANG | how, 0) for how in (0, OWN_CHILDREN)]
+    every = [(whom, WNOHANG | how) for whom in (child.pid, -1) for how in (0, OWN_CHILDREN)]
+    waits = [("wait4", whom, 0, how, 0) for whom, how in every]
     seen = [[each.call(entry, *wait) for wait in waits] for each in threads]
     other.prepare(entry, "exit", 0)
     assert other.resume() == Status.exited(0)
     seen.append([one.call(entry, *wait) for wait in waits])
     parent = child.call(entry, "getppid")
     child.kill()
-    assert seen == [[0, -ECHILD], [0, 0], [0, 0]], "another thread, its own, and the heir"
+    assert seen == [[0, -ECHILD] * 2, [0] * 4, [0] * 4], "another, its own, the heir"
     assert parent == one.pid
 
 
