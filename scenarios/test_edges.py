@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Both sides of the edge of what calls take: the last that is taken, and the first that is not.
 
-Source: man 2 of each call, ERRORS; kernel/sys.c setpriority; kernel/time/itimer.c alarm_setitimer,
-which rounds (6.1).
+Source: man 2 of each call, ERRORS; kernel/time/itimer.c alarm_setitimer, which rounds (6.1).
 """
 
 import struct
 from errno import (
     E2BIG,
-    EACCES,
     EAGAIN,
     EBADF,
-    EBUSY,
-    ECHILD,
     EEXIST,
     EFAULT,
     EINVAL,
@@ -20,18 +16,12 @@ from errno import (
     ELOOP,
     ENAMETOOLONG,
     ENODATA,
-    ENODEV,
     ENOENT,
-    ENOMEM,
-    ENOSYS,
     ENOTDIR,
     ENOTTY,
     EOPNOTSUPP,
-    EOVERFLOW,
-    EPERM,
     ERANGE,
     ESPIPE,
-    ESRCH,
 )
 from os import (
     O_APPEND,
@@ -50,8 +40,7 @@ import pytest
 
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
-from harness.arch import ARCH_I386, I386
-from harness.landscape import ARENA, EDGE, HOLE, NO_ACCESS, PAGE, READ_ONLY
+from harness.landscape import ARENA, HOLE, READ_ONLY
 
 pytestmark = pytest.mark.entries("int80", "syscall", "int80_64")
 
@@ -60,12 +49,10 @@ ROOM = Buffer(64)
 FILES = 32
 """How many descriptors a process may have here, RLIMIT_NOFILE."""
 RLIMIT_NOFILE = 7
-NOBODY = 0x3FFF_FFFF
 NAME = b"/edges/" + b"n" * 255
 HERE, REMOVE_FOLDER = -100, 0x200
 NO_REPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
 MOST_MINUTES, NONE = 15 * 60, b"(none)"
-MAPPED = 0x2A00_0000
 
 
 def test_descriptors_and_limits(guest, entry):
@@ -391,393 +378,6 @@ def test_moving_between_files_and_pipes(guest, entry):
         (-EINVAL, "fallocate", file, 0, 0, 0, 0, 0),
         (-EOPNOTSUPP, "preadv2", file, entry.table.words(HOLE, 1), 1, 0, 0, 1 << 30),
     ]
-    assert find_wrong(guest, entry, rows) == []
-
-
-def test_memory(guest, entry):
-    table = guest.table(entry)
-    mmap = entry.table.mmap
-    anonymous, fixed = 0x22, 0x10
-    pid = guest.call(entry, "getpid").value
-    start = guest.call(entry, mmap, 0, 0x3000, 3, anonymous, -1, 0).value & entry.table.mask
-    rows = [
-        (-EINVAL, mmap, 0, 0, 3, anonymous, -1, 0),
-        (-EINVAL, mmap, 0, 1, 3, 0x20, -1, 0),
-        (-EINVAL, mmap, start + 1, 1, 3, anonymous | fixed, -1, 0),
-        (-EBADF, mmap, 0, 1, 1, 2, -1, 0),
-        (-EINVAL, "munmap", start, 0),
-        (-EINVAL, "munmap", start + 1, 1),
-        (-EINVAL, "mprotect", start + 1, 1, 1),
-        (-EINVAL, "mprotect", start, 1, 0x80),
-        (0, "mprotect", start, 0, 1),
-        (-EINVAL, "mremap", start, 1, 0, 0, 0),
-        (-EINVAL, "mremap", start + 1, 1, 1, 0, 0),
-        (-EINVAL, "msync", start, 1, 5),
-        (-EINVAL, "msync", start + 1, 1, 4),
-        (0, "msync", start, 0x3000, 4),
-        (-EINVAL, "mincore", start + 1, 1, ROOM),
-        (0, "mincore", start, 0x3000, ROOM),
-        (-EINVAL, "madvise", start + 1, 1, 0),
-        (-EINVAL, "madvise", start, 1, 0x7F),
-        (-EINVAL, "mremap", start, 1, 1, 2, start),
-        (-EINVAL, "mremap", start, 1, 1, 8, 0),
-        (-EINVAL, "mprotect", start, 1, 0x300_0000),
-        (-EEXIST, mmap, start, 1, 3, anonymous | 0x10_0000, -1, 0),
-        (-EINVAL, "mlock2", start, 1, 2),
-        (-EINVAL, "mlockall", 0),
-        (-EINVAL, "mlockall", 4),
-        (-EINVAL, "mlockall", 9),
-        (-EINVAL, "remap_file_pages", start, 0x1000, 1, 0, 0),
-        (-EINVAL, "process_vm_readv", pid, 0, 0, 0, 0, 1),
-        (-EINVAL, "process_vm_writev", pid, 0, 0, 0, 0, 1),
-        (0, "process_vm_readv", pid, 0, 0, 0, 0, 0),
-        (-ESRCH, "process_vm_readv", NOBODY, *[entry.table.words(start, 1), 1] * 2, 0),
-        *[(0, name, start, 0, 4) for name in ("msync", "madvise", "mlock")],
-        (0, "mlockall", 1),
-        (-EBUSY, "msync", start, 1, 2),
-        (0, "munlockall"),
-        (0, "msync", start, 1, 2),
-        (0, "mlockall", 2),
-        (MAPPED, mmap, MAPPED, PAGE, 3, anonymous | fixed, -1, 0),
-        *[(-EBUSY, "msync", MAPPED, 1, 2), (0, "msync", start, 1, 2)],
-        (0, "munlockall"),
-        (0, "msync", MAPPED, 1, 2),
-    ]
-    if guest.identity.arch.abi is entry.table:
-        past_the_end = dict.fromkeys(("madvise", "mlock", "munlock", "munmap"), -EINVAL)
-        past_the_end |= dict.fromkeys(("msync", "mprotect", "mincore"), -ENOMEM)
-        rows += [(answer, name, start, -PAGE, 1) for name, answer in past_the_end.items()]
-        rows += [(-EINVAL, "madvise", start, -1, 4)]
-    rows += [(0, "munmap", start, 0x3000)]
-    if guest.identity.arch is ARCH_I386:
-        rows += [(-EOVERFLOW, mmap, 0, 0x2000, 3, anonymous, -1, 0xFFFF_FFFF)]
-    assert {row[1] for row in rows} <= table.numbers.keys()
-    assert find_wrong(guest, entry, rows) == []
-
-
-def test_memory_that_is_locked_missing_or_beside_itself(guest, entry):
-    """Source: mm/{mlock,msync,mprotect,mincore,mremap,mmap}.c (6.1)."""
-    mmap = entry.table.mmap
-    guest.series(entry, [("mkdir", FOLDER, 0o700)])
-    fd = guest.call(entry, "open", FILE, O_CREAT | O_RDWR, 0o600).value
-    start, then, last = EDGE.start, EDGE.start + PAGE, entry.table.mask & -PAGE
-    validate, at_once = 0x3, 0x8_0000
-    rows = [
-        (-ENOMEM, "mlock", NO_ACCESS.start, 1),
-        (0, "mlock", start, 1),
-        (-EBUSY, "msync", start, 1, 2),
-        (0, "munlock", start, 1),
-        (0, "msync", start, 1, 2),
-        (-ENOMEM, "mprotect", start, 3 * PAGE, 3),
-        (-ENOMEM, "mincore", last, 1, ROOM),
-        (-EOPNOTSUPP, mmap, 0, 1, 1, validate | at_once, fd, 0),
-        (start, "mremap", then, PAGE, PAGE, 3, start),
-        (then, "mremap", start, PAGE, PAGE, 3, then),
-    ]
-    assert find_wrong(guest, entry, rows) == []
-
-
-LIMIT_OF_LOCKED = 8
-
-
-@pytest.mark.room("it is root")
-def test_memory_is_locked_up_to_the_limit(guest, entry):
-    """Source: mm/mlock.c can_do_mlock, do_mlock, mlockall; mm/mmap.c mlock_future_ok (6.12)."""
-    mmap, start = entry.table.mmap, EDGE.start
-    rows = [
-        (0, "setrlimit", LIMIT_OF_LOCKED, entry.table.words(PAGE, PAGE)),
-        (0, "setuid", 1001),
-        (0, "mlock", start, PAGE),
-        (-EBUSY, "msync", start, 1, 2),
-        (-ENOMEM, "mlock", start, PAGE + 1),
-        (-ENOMEM, "mlock2", start, PAGE + 1, 1),
-        (-EAGAIN, mmap, MAPPED, PAGE, 3, 0x2032, -1, 0),
-        (-ENOMEM, "mlockall", 1),
-        (0, "munlock", start, PAGE),
-        (MAPPED, mmap, MAPPED, PAGE, 3, 0x2032, -1, 0),
-        (0, "munlock", MAPPED, PAGE),
-        (0, "setrlimit", LIMIT_OF_LOCKED, entry.table.words(0, 0)),
-        *[(-EPERM, "mlock", start, PAGE), (-EPERM, "mlockall", 1), (-EPERM, "mlockall", 2)],
-        (-EPERM, mmap, MAPPED, PAGE, 3, 0x2032, -1, 0),
-    ]
-    assert find_wrong(guest, entry, rows) == []
-
-
-def test_much_memory_is_told_of_in_one_piece(guest, entry):
-    """Source: mm/mincore.c, a page of answers at a time (6.1)."""
-    pages = PAGE + 0x100
-    mmap = entry.table.mmap
-    private_fixed = 0x4032
-    said = guest.call(entry, mmap, MAPPED, pages * PAGE, 0, private_fixed, -1, 0)
-    assert said.value == MAPPED
-    said = guest.call(entry, "mincore", MAPPED, pages * PAGE, Buffer(pages + 8))
-    assert said.memory == (bytes(pages) + b"\xa5" * 8,)
-
-
-def test_much_memory_is_copied_between_processes_without_a_gap(guest, entry):
-    """From the second byte of a page on. Source: mm/process_vm_access.c start_offset (6.1)."""
-    size, mmap = 0x90_0000, entry.table.mmap
-    source, target = MAPPED, MAPPED + 2 * size
-    for start in (source, target):
-        assert guest.call(entry, mmap, start, size, 3, 0x32, -1, 0).value == start
-    marks = (0x10, 0x40_0010, 0x80_0010)
-    for mark in marks:
-        guest.write(entry.abi, source + mark, b"marked")
-    own, length = guest.call(entry, "getpid").value, size - PAGE
-    segments = [entry.table.words(at, length) for at in (target, source + 1)]
-    said = guest.call(entry, "process_vm_readv", own, segments[0], 1, segments[1], 1, 0)
-    assert said.value == length
-    seen = [guest.read(entry.abi, target + mark - 1, 6) for mark in marks]
-    assert seen == [b"marked"] * 3
-
-
-def test_a_description_is_as_long_as_a_page_with_its_end(guest, entry):
-    """Source: mm/util.c strndup_user; security/keys/keyctl.c add_key (6.1)."""
-    names = [b"d" * length + b"\0" for length in (PAGE - 1, PAGE)]
-    said = [guest.call(entry, "add_key", b"user\0", name, b"x", 1, -1) for name in names]
-    if said[0].errno == ENOSYS:
-        pytest.skip("built without CONFIG_KEYS")
-    assert (said[0].errno, said[1].errno) == (None, EINVAL)
-
-
-@pytest.mark.entries("int80", "syscall")
-def test_the_end_of_the_heap_is_told_also_where_it_stays(guest, entry):
-    """There is no error to tell: mm/mmap.c brk (6.1)."""
-    end, wide = guest.call(entry, "brk", 0).value, entry.table.mask
-    moves = {
-        end + 5: end + 5,
-        1: end + 5,
-        end - 1: end + 5,
-        wide: end + 5,
-        wide >> 1: end + 5,
-        end + 0x1234: end + 0x1234,
-        end: end,
-    }
-    said = [one.value for one in guest.series(entry, [("brk", to) for to in moves])]
-    assert dict(zip(moves, said, strict=True)) == moves
-
-
-DUMPABLE, KEEP_CAPS, TIMING, CAPABILITY, MACHINE_CHECKS, SUBREAPER = 4, 8, 14, 23, 33, 36
-SLACK = 29
-NO_HUGE_PAGES = 41
-
-
-def test_processes(guest, entry):
-    pid = guest.call(entry, "getpid").value
-    rows = [
-        (-ECHILD, "wait4", -1, 0, 1, 0),
-        (-EINVAL, "wait4", -1, 0, 0x10, 0),
-        (-EINVAL, "waitid", 0, 0, ROOM, 0, 0),
-        (-EINVAL, "waitid", 4, 0, ROOM, 4, 0),
-        (-ECHILD, "waitid", 0, 0, ROOM, 4, 0),
-        (-ESRCH, "wait4", -0x8000_0000, 0, 1, 0),
-        (-ESRCH, "kill", -0x8000_0000, 0),
-        (-EINVAL, "waitid", 1, 0, ROOM, 4, 0),
-        (-EINVAL, "setpgid", 0, -1),
-        (-ESRCH, "setpgid", NOBODY, 0),
-        (-ESRCH, "getpgid", NOBODY),
-        (-ESRCH, "getsid", NOBODY),
-        *[(pid, name, pid) for name in ("getpgid", "getsid")],
-        *[(20, "getpriority", kind, who) for kind in (0, 1) for who in (0, pid)],
-        *[(-ESRCH, "getpriority", kind, NOBODY) for kind in range(3)],
-        *[(-ESRCH, "setpriority", kind, NOBODY, 0) for kind in range(3)],
-        (-EINVAL, "setpriority", 3, 0, 0),
-        *[(-ESRCH, "prlimit64", NOBODY, RLIMIT_NOFILE, 0, ROOM)],
-        (-EINVAL, "getpriority", 3, 0),
-        (0, "setpriority", 0, 0, 99),
-        (1, "getpriority", 0, 0),
-        (0, "prctl", 1, 64, 0, 0, 0),
-        (-EINVAL, "prctl", 1, 65, 0, 0, 0),
-        (-EINVAL, "prctl", 0x7FFF, 0, 0, 0, 0),
-        (-EINVAL, "unshare", 1),
-        (-EINVAL, "getrusage", 2, ROOM),
-        (99, "sched_get_priority_max", 1),
-        (1, "sched_get_priority_min", 1),
-        (0, "sched_get_priority_max", 0),
-        (-EINVAL, "sched_get_priority_max", 4),
-        (-EINVAL, "sched_setscheduler", pid, 1, bytes(4)),
-        (-EINVAL, "sched_setscheduler", pid, 0, b"\1\0\0\0"),
-        (0, "prctl", 1, 0, 0, 0, 0),
-        *[(0, "prctl", option, 1, 0, 0, 0) for option in (DUMPABLE, KEEP_CAPS, SUBREAPER)],
-        *[(1, "prctl", option - 1, 0, 0, 0, 0) for option in (DUMPABLE, KEEP_CAPS)],
-        *[(-EINVAL, "prctl", option, 2, 0, 0, 0) for option in (DUMPABLE, KEEP_CAPS)],
-        (0, "prctl", KEEP_CAPS, 0, 0, 0, 0),
-        (-EINVAL, "prctl", TIMING, 1, 0, 0, 0),
-        (0, "prctl", TIMING, 0, 0, 0, 0),
-        *[(0, "prctl", SLACK, 1, 0, 0, 0), (1, "prctl", SLACK + 1, 0, 0, 0, 0)],
-        *[(0, "prctl", SLACK, 0, 0, 0, 0), (50_000, "prctl", SLACK + 1, 0, 0, 0, 0)],
-        (1, "prctl", CAPABILITY, 0, 0, 0, 0),
-        (-EINVAL, "prctl", CAPABILITY, 64, 0, 0, 0),
-        (-EINVAL, "prctl", NO_HUGE_PAGES, 1, 1, 0, 0),
-        (-EINVAL, "prctl", NO_HUGE_PAGES + 1, 1, 0, 0, 0),
-        (-EINVAL, "prctl", MACHINE_CHECKS, 0, 1, 0, 0),
-        (-EINVAL, "prctl", MACHINE_CHECKS, 1, 3, 0, 0),
-        (-EINVAL, "prctl", MACHINE_CHECKS + 1, 1, 0, 0, 0),
-        *[(-EINVAL, "rt_sigsuspend", bytes(16), size) for size in (4, 16)],
-        (-EFAULT, "rt_sigsuspend", HOLE, 8),
-        *[(-EINVAL, "waitid", 2, -1, ROOM, 4, 0), (-ECHILD, "waitid", 2, NOBODY, ROOM, 4, 0)],
-        (pid, "set_tid_address", 0),
-        (-EINVAL, "set_robust_list", 0, 1),
-        (-ESRCH, "get_robust_list", NOBODY, ROOM, ROOM),
-        (-EINVAL, "sched_getattr", 0, ROOM, 47, 0),
-        (-EINVAL, "sched_getattr", 0, ROOM, 4097, 0),
-        (-EINVAL, "sched_getattr", 0, ROOM, 48, 1),
-        (-EINVAL, "sched_setattr", 0, bytes([48]) + bytes(47), 1),
-        (-ESRCH, "sched_getscheduler", NOBODY),
-        (-EINVAL, "sched_getscheduler", -1),
-        (-EINVAL, "sched_getaffinity", 0, 3, ROOM),
-    ]
-    assert find_wrong(guest, entry, rows) == []
-
-
-OF_OTHERS = (5, 6, 9, 10, 11, 12, 19, 20, 45, 46, 50, 51, 54, 55, 56, 60, 61, 63, 64)
-"""What only processors of other makes are asked about: unaligned words, endianness and so on.
-Source: kernel/sys.c prctl, with its SET_UNALIGN_CTL and the like (6.12)."""
-MACHINE_CHECKS_NOW, NO_NEW_PRIVILEGES, SPECULATION, FLUSHER = 34, 39, 52, 57
-
-
-@pytest.mark.room("it is root")
-def test_a_process_is_told_by_prctl_what_it_asked_for(guest, entry):
-    checks, huge = ("prctl", MACHINE_CHECKS_NOW, 0, 0, 0, 0), ("prctl", 42, 0, 0, 0, 0)
-    flusher = ("prctl", FLUSHER + 1, 0, 0, 0, 0)
-    rows = [(-EINVAL, "prctl", option, ARENA.start, 0, 0, 0) for option in OF_OTHERS]
-    rows += [(2, *checks)]
-    for how in (1, 0, 2, 1):
-        rows += [(0, "prctl", MACHINE_CHECKS, 1, how, 0, 0), (how, *checks)]
-    rows += [(0, "prctl", MACHINE_CHECKS, 0, 0, 0, 0), (2, *checks)]
-    for on in (1, 0):
-        rows += [(0, "prctl", NO_HUGE_PAGES, on, 0, 0, 0), (on, *huge)]
-        rows += [(0, "prctl", FLUSHER, on, 0, 0, 0), (on, *flusher)]
-    rows += [
-        *[(-EINVAL, "prctl", MACHINE_CHECKS, 1, 1, *two) for two in ((1, 0), (0, 1))],
-        (-EINVAL, "prctl", MACHINE_CHECKS, 2, 0, 0, 0),
-        *[(-EINVAL, "prctl", NO_NEW_PRIVILEGES, *four) for four in ((1, 0, 0, 0), (0, 0, 0, 1))],
-        *[(-EINVAL, "prctl", SPECULATION, 0, *three) for three in ((1, 0, 0), (0, 0, 1))],
-        *[(-EINVAL, "prctl", SPECULATION + 1, 0, 0, *two) for two in ((1, 0), (0, 1))],
-        *[(-ENODEV, "prctl", SPECULATION + which, 77, 0, 0, 0) for which in range(2)],
-        *[(-EINVAL, "prctl", FLUSHER, *four) for four in ((2, 0, 0, 0), (1, 1, 0, 0))],
-        (-EINVAL, "prctl", FLUSHER + 1, 1, 0, 0, 0),
-        (0, "setuid", 1000),
-        *[(-EPERM, "prctl", option, 0, 0, 0, 0) for option in (FLUSHER, FLUSHER + 1)],
-    ]
-    assert find_wrong(guest, entry, rows) == []
-
-
-@pytest.mark.room("it is root")
-def test_priorities_of_a_group_and_of_a_user(guest, entry):
-    """Source: kernel/sys.c setpriority, set_one_prio (6.12)."""
-    process, group, user, somebody = 0, 1, 2, 123_456
-    setuid = "setuid32" if entry.table is I386 else "setuid"
-    rows = [
-        (0, "setpriority", group, 0, 3),
-        *[(17, "getpriority", kind, 0) for kind in (process, group)],
-        (0, setuid, somebody),
-        (17, "getpriority", user, 0),
-        (0, "setpriority", user, 0, 4),
-        *[(16, "getpriority", user, who) for who in (0, somebody)],
-        (0, "setpriority", user, somebody, 5),
-        (15, "getpriority", process, 0),
-        *[(-EACCES, "setpriority", kind, 0, 4) for kind in (process, group, user)],
-        (-EPERM, "setpriority", process, 1, 19),
-        (-EPERM, "sethostname", b"x", 1),
-        (-EPERM, "setdomainname", b"x", 1),
-        (-EPERM, "chroot", b"/\0"),
-        (-EPERM, "vhangup"),
-        (15, "getpriority", process, 0),
-
-
-RESET_ON_FORK, KEEP_POLICY, KEEP_PARAMETERS, SCHEDULING = 1, 8, 16, 48
-OTHERS, FIFO, IDLE, NOT_IN_CHILDREN = 0, 1, 5, 0x4000_0000
-"""Policies of scheduling, and what is ORed to one that is not for children."""
-
-
-def scheduling(policy=OTHERS, flags=0, priority=0, size=SCHEDULING):
-    return struct.pack("<IIQiIQQQ", size, policy, flags, 0, priority, 0, 0, 0)
-
-
-def number_of(value):
-    return value.to_bytes(4, "little")
-
-
-def test_scheduling_that_makes_no_sense(guest, entry):
-    """Source: kernel/sched/syscalls.c sched_copy_attr, __sched_setscheduler (6.12; core.c, 6.1)."""
-    first = b"\1" + bytes(7)
-    nobodys = (
-        ("sched_setattr", scheduling(), 0),
-        ("sched_getattr", ROOM, SCHEDULING, 0),
-        ("sched_setscheduler", OTHERS, bytes(4)),
-        ("sched_setparam", bytes(4)),
-        ("sched_getparam", ROOM),
-        ("sched_setaffinity", 8, first),
-        ("sched_getaffinity", 8, ROOM),
-        ("sched_rr_get_interval", ROOM),
-    )
-    larger = scheduling(size=SCHEDULING + 16)
-    rows = [
-        (0, "sched_setattr", 0, scheduling(size=0), 0),
-        (0, "sched_setattr", 0, larger + bytes(16), 0),
-        (-E2BIG, "sched_setattr", 0, scheduling(size=SCHEDULING - 1), 0),
-        (-E2BIG, "sched_setattr", 0, larger + bytes(8) + number_of(1) + bytes(4), 0),
-        *[(-EINVAL, "sched_setattr", 0, scheduling(p), 0) for p in (4, 1 << 31, 99)],
-        *[(-EINVAL, "sched_setattr", 0, scheduling(flags=1 << n), 0) for n in (7, 28, 63)],
-        *[(-EINVAL, "sched_setattr", 0, scheduling(FIFO, 0, n), 0) for n in (0, 100)],
-        (-EINVAL, "sched_setattr", 0, scheduling(OTHERS, 0, 1), 0),
-        (-EINVAL, "sched_setattr", -1, scheduling(), 0),
-        *[(-EINVAL, "sched_setscheduler", 0, FIFO, number_of(n)) for n in (0, 100)],
-        *[(-ESRCH, name, NOBODY, *rest) for name, *rest in nobodys],
-    ]
-    assert find_wrong(guest, entry, rows) == []
-
-
-@pytest.mark.guest_only("it wants privilege")
-def test_how_a_process_is_scheduled_is_told_as_it_was_set(guest, entry):
-    """Source: kernel/sched/syscalls.c sched_getattr, SCHED_FLAG_KEEP_ALL (6.12; core.c, 6.1)."""
-    rows = [
-        (0, "sched_setattr", 0, scheduling(OTHERS, RESET_ON_FORK), 0),
-        (NOT_IN_CHILDREN, "sched_getscheduler", 0),
-        (0, "sched_setscheduler", 0, OTHERS, bytes(4)),
-        (0, "sched_getscheduler", 0),
-        (0, "sched_setscheduler", 0, FIFO | NOT_IN_CHILDREN, number_of(6)),
-        (FIFO | NOT_IN_CHILDREN, "sched_getscheduler", 0),
-        (0, "sched_setparam", 0, number_of(7)),
-        (0, "sched_setattr", 0, scheduling(OTHERS, KEEP_POLICY | RESET_ON_FORK, 8), 0),
-        (0, "sched_setattr", 0, scheduling(FIFO, KEEP_PARAMETERS | RESET_ON_FORK, 5), 0),
-    ]
-    assert find_wrong(guest, entry, rows) == []
-    attributes = guest.call(entry, "sched_getattr", 0, Buffer(SCHEDULING), SCHEDULING, 0)
-    assert attributes.memory[0].hex() == scheduling(FIFO, RESET_ON_FORK, 8).hex()
-    priority = guest.call(entry, "sched_getparam", 0, Buffer(8)).memory[0]
-    assert priority == number_of(8) + b"\xa5" * 4
-
-
-@pytest.mark.guest_only("it wants privilege")
-def test_without_privilege_nobody_is_scheduled_sooner(guest, entry):
-    """Source: kernel/sched/syscalls.c user_check_sched_setscheduler (6.12; core.c, 6.1)."""
-    idle = IDLE | NOT_IN_CHILDREN
-    rows = [
-        (0, "sched_setscheduler", 0, idle, bytes(4)),
-        (0, "setpriority", 0, 0, 5),
-        (0, "setuid", 1000),
-        (0, "sched_setscheduler", 0, idle, bytes(4)),
-        (-EPERM, "sched_setscheduler", 0, FIFO | NOT_IN_CHILDREN, number_of(1)),
-        (-EPERM, "sched_setscheduler", 0, NOT_IN_CHILDREN, bytes(4)),
-        (-EPERM, "sched_setscheduler", 0, IDLE, bytes(4)),
-        (-EPERM, "sched_setscheduler", 1, OTHERS, bytes(4)),
-        (-EPERM, "sched_setaffinity", 1, 8, b"\1" + bytes(7)),
-    ]
-    assert find_wrong(guest, entry, rows) == []
-
-
-@pytest.mark.entries("int80", "int80_64")
-@pytest.mark.room("it is root")
-def test_nice_adds_and_says_nothing_of_the_sum(guest, entry):
-    """Source: kernel/sched/core.c nice, can_nice (6.1); getpriority tells 20 less the sum."""
-    rows = []
-    for answer, by, seen in ((0, -100, 40), (0, 39, 1), (0, -5, 6), (0, 0, 6)):
-        rows += [(answer, "nice", by), (seen, "getpriority", 0, 0)]
-    rows += [(0, "setuid", 1000)]
-    for answer, by, seen in ((-EPERM, -1, 6), (0, 2, 4), (0, 0, 4)):
-        rows += [(answer, "nice", by), (seen, "getpriority", 0, 0)]
     assert find_wrong(guest, entry, rows) == []
 
 
