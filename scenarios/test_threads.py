@@ -6,26 +6,28 @@ find_new_reaper; kernel/fork.c ksys_unshare; fs/exec.c de_thread (6.1); man 2 cl
 """
 
 from errno import EBADF, ECHILD, EINVAL, ESRCH
-from signal import SIGCONT, SIGSTOP, SIGTRAP, SIGUSR1, SIGUSR2
+from signal import SIGCHLD, SIGCONT, SIGSTOP, SIGTRAP, SIGUSR1, SIGUSR2
 
 import pytest
 
 from harness.agent import clocks
 from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request, Status
 from harness.agent.puppet import start_puppet
+from harness.agent.structures import ENDED
 
 pytestmark = pytest.mark.entries("int80", "syscall")
 
 CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD = 0x100, 0x200, 0x400, 0x800, 0x10000
 CLONE_NEWUSER, WNOHANG, OWN_CHILDREN, ALL_CHILDREN = 0x1000_0000, 1, 0x2000_0000, 0x4000_0000
 EVENT_EXEC, EVENT_STOP, F_GETFD = 4, 128, 1
+CLD_STOPPED, OF_CHILDREN = 5, (1 << SIGCHLD - 1).to_bytes(8, "little")
+OPTIONS = Option.TRACECLONE | Option.TRACEFORK | Option.TRACEEXEC | Option.TRACESYSGOOD
 
 
 @pytest.fixture
 def threads(guest, entry):
     """Give both threads of a process, the one that has its number first."""
-    options = Option.TRACECLONE | Option.TRACEFORK | Option.TRACEEXEC | Option.TRACESYSGOOD
-    with start_puppet(guest, entry.abi, options=options) as one:
+    with start_puppet(guest, entry.abi, options=OPTIONS) as one:
         threads = [one, one.start_thread(entry)]
         yield threads
         for thread in threads[:0:-1]:
@@ -87,18 +89,53 @@ def test_a_stop_is_every_threads_and_that_of_who_comes_meanwhile(threads, entry)
     assert [each.wait() for each in (other, third)] == [going_on] * 2
 
 
-def test_a_stop_is_also_of_a_thread_that_nobody_traces(guest, threads, entry):
+def let_pause(guest, threads, entry):
+    """Let the second thread go and wait for a signal, in a process that goes on."""
     one, other = threads
     begin(other, entry, "pause")
     assert other.ptrace(Request.INTERRUPT).value == 0
     assert other.wait().is_stop
     assert other.ptrace(Request.DETACH).value == 0
+    one.prepare(entry, "getppid")
+    one.signal(SIGCONT)
+    assert [*one.stops(Request.CONT)][-1] == TRAP_STOP, "it has been told"
+    assert guest.call(entry, clocks.WAIT, entry.table.words(0, 5_000_000), 0).value == 0
+    assert state(guest, one, other) == "S", "it waits"
+
+
+def state(guest, one, thread):
+    """Return the letter by which a thread's state is told."""
+    said = guest.read_file(f"/proc/{one.pid}/task/{thread.pid}/stat").decode()
+    return said.rpartition(")")[2].split()[0]
+
+
+def test_a_stop_is_also_of_a_thread_that_nobody_traces(guest, threads, entry):
+    one, other = threads
+    let_pause(guest, threads, entry)
     one.prepare(entry, "tgkill", one.pid, one.pid, SIGSTOP)
     assert one.resume() == Status.stopped(SIGSTOP)
     assert one.resume(by_signal=SIGSTOP) == Status.stopped(SIGSTOP, EVENT_STOP)
     assert guest.call(entry, clocks.WAIT, entry.table.words(0, 5_000_000), 0).value == 0
-    said = guest.read_file(f"/proc/{one.pid}/task/{other.pid}/stat").decode()
-    assert said.rpartition(")")[2].split()[0] == "T", "its state"
+    assert state(guest, one, other) == "T", "it is stopped"
+
+
+def test_of_a_stop_the_parent_is_told_by_the_processes_number(guest, entry):
+    """Not by the last thread's: kernel/signal.c do_notify_parent_cldstop (6.1)."""
+    layout, words = ENDED[entry.table.name], entry.table.words
+    with start_puppet(guest, entry.abi, options=OPTIONS) as parent:
+        one = parent.fork(entry)
+        assert [one.resume(), parent.resume()] == [TRAP_STOP] * 2
+        let_pause(guest, [one, one.start_thread(entry)], entry)
+        at, room = (parent.strings.stage + place for place in (0x1800, 0x1900))
+        parent.write(at, OF_CHILDREN + words(2, 0))
+        assert parent.ptrace(Request.SETSIGMASK, 8, OF_CHILDREN).value == 0
+        one.prepare(entry, "tgkill", one.pid, one.pid, SIGSTOP)
+        assert one.ptrace(Request.DETACH).value == 0
+        said = parent.call(entry, "rt_sigtimedwait", at, room, at + 8, 8)
+        told = layout.decode(parent.read(room, layout.size_bytes))
+        one.kill()
+    seen = said, told["code"], told["pid"], told["status"]
+    assert seen == (SIGCHLD, CLD_STOPPED, one.pid, SIGSTOP)
 
 
 THREAD = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD
