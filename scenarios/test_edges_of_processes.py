@@ -19,7 +19,7 @@ from errno import (
 import pytest
 
 from harness.agent.answers import find_wrong
-from harness.agent.arguments import Buffer
+from harness.agent.arguments import At, Buffer
 from harness.arch import I386
 from harness.landscape import ARENA, HOLE
 
@@ -164,6 +164,8 @@ def test_priorities_of_a_group_and_of_a_user(guest, entry):
 RESET_ON_FORK, KEEP_POLICY, KEEP_PARAMETERS, SCHEDULING = 1, 8, 16, 48
 OTHERS, FIFO, IDLE, NOT_IN_CHILDREN = 0, 1, 5, 0x4000_0000
 """Policies of scheduling, and what is ORed to one that is not for children."""
+KNOWN = 56
+"""How much the kernel knows of it, which it tells who says something else."""
 
 
 def scheduling(policy=OTHERS, flags=0, priority=0, size=SCHEDULING):
@@ -202,6 +204,9 @@ def test_scheduling_that_makes_no_sense(guest, entry):
         *[(-ESRCH, name, NOBODY, *rest) for name, *rest in nobodys],
     ]
     assert find_wrong(guest, entry, rows) == []
+    for refused in (scheduling(size=1), larger + bytes(15) + b"\1"):
+        guest.call(entry, "sched_setattr", 0, At(ARENA.start, refused), 0)
+        assert guest.read(entry.abi, ARENA.start, 8) == struct.pack("<II", KNOWN, OTHERS)
 
 
 @pytest.mark.guest_only("it wants privilege")

@@ -6,13 +6,7 @@ move_addr_to_user; net/core/sock.c sock_set_timeout, sk_getsockopt (6.1).
 """
 
 import struct
-from errno import (
-    EBADF,
-    EDOM,
-    EINVAL,
-    EPERM,
-    ERANGE,
-)
+from errno import EBADF, EDOM, EINVAL, EPERM, ERANGE
 
 import pytest
 
