@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
@@ -210,6 +211,19 @@ def test_two_boots_give_the_same_counts(spec: str) -> None:
     )
     assert len(once) >= 3 * 3 + 1
     assert all(value > 0 for value in once.values())
+
+
+def test_a_clock_costs_the_same_wherever_in_its_second_it_is_asked() -> None:
+    costs = set()
+    with own_guest(X86_64, COUNTED) as guest:
+        warm_up(guest)
+        for nanoseconds in (500_000_000, 990_000_000, 995_000_000, 999_000_000):
+            time = struct.pack("<qq", 2_000_000_000, nanoseconds)
+            assert guest.call(SYSCALL, "clock_settime", 0, time).value == 0
+            found = measure_call(guest, function_path(SYSCALL.abi), CLOCK, Unit.INSTRUCTIONS)
+            costs.add(found and found.value)
+    assert len(costs) == 1
+    assert None not in costs
 
 
 def test_a_clone_counts_what_a_boot_counts_and_a_kernel_that_does_less_counts_less() -> None:

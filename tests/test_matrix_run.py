@@ -153,6 +153,10 @@ def guests_of(pid: int) -> list[int]:
     return [p for p in descendants(pid) if "qemu" in name_of(p)]
 
 
+def has_a_line(path: Path) -> bool:
+    return path.exists() and b"\n" in path.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("signals", "status"),
     [
@@ -177,7 +181,7 @@ def test_however_it_is_ended_nothing_is_left(
         stderr=subprocess.DEVNULL,
     ) as run:
         eventually(lambda: len(guests_of(run.pid)) >= 2, 120)
-        eventually((folder / "results.jsonl").exists, 120)
+        eventually(lambda: has_a_line(folder / "results.jsonl"), 120)
         everyone = list(descendants(run.pid))
         for number in signals:
             run.send_signal(number)

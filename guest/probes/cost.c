@@ -56,8 +56,12 @@
 #define NR_sched_setscheduler 156
 #endif
 
-/* Less than a tick before its second is full, a clock takes more to read. */
-#define LATE_NS 990000000l
+/*
+ * A clock adds what has gone by since the last tick, and takes more to be read where that fills a
+ * second: in the tick before a second is full, and until the first tick after it.
+ */
+#define TICK_NS 10000000l
+#define SECOND_NS 1000000000l
 #define VDSO_CLOCK "__vdso_clock_gettime", "LINUX_2.6"
 
 enum preparation { PLAIN, TRACED, FILTERED, FILTERED_BY_ARGUMENT, TRACED_BY_TURNS };
@@ -163,13 +167,13 @@ static void prepare(u64 preparation)
 		filter(preparation == FILTERED_BY_ARGUMENT);
 }
 
-static void await_early_second(void)
+static void await_mid_second(void)
 {
 	long now[2] = { 0, 0 };
 
 	do
 		sys2(NR_clock_gettime, 0, now);
-	while (now[1] > LATE_NS);
+	while (now[1] < TICK_NS || now[1] > SECOND_NS - TICK_NS);
 }
 
 /* On the processor where it is, with memory and a file that are there already. */
@@ -206,7 +210,7 @@ _Noreturn void c_main(const uptr *stack)
 		number = (long)find_in_vdso(auxiliary(stack, AT_SYSINFO_EHDR), VDSO_CLOCK);
 	load_call(entry, number, with[0], with[1], with[2], with[3], with[4], with[5]);
 	code_address = (uptr)landed_execute;
-	await_early_second();
+	await_mid_second();
 	measure("frame", enter_execute, calls, batches);
 	if (number || entry != ARRAY_LENGTH(entries) - 1)
 		measure("call", entries[entry], calls, batches);
