@@ -20,8 +20,8 @@ pytestmark = pytest.mark.room("the root folder is a guest's")
 
 FOLDER, VECTOR_OFFSET = "/exec-files", 0x800
 LOOKED_AT, MOST_DEPTH, LONGEST_NAME = 255, 5, 15
-"""Of bytes of a file, scripts, and letters of a process's name. Source: BINPRM_BUF_SIZE of
-include/uapi/linux/binfmts.h, less a zero; fs/exec.c; TASK_COMM_LEN of include/linux/sched.h (6.1)."""
+"""Of a file's bytes, of scripts, and of the letters of a process's name. Source: fs/exec.c;
+include/uapi/linux/binfmts.h BINPRM_BUF_SIZE, include/linux/sched.h TASK_COMM_LEN (6.1)."""
 AT_UID, AT_EUID, AT_GID, AT_EGID, AT_SECURE = 11, 12, 13, 14, 23
 EMPTY_PATH, NO_NEW_PRIVILEGES = 0x1000, 38
 GIVEN = (b"zero", b"one", b"two")

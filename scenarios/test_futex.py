@@ -5,6 +5,7 @@ Source: arch/x86/include/asm/futex.h arch_futex_atomic_op_inuser, futex_atomic_c
 kernel/futex/waitwake.c futex_atomic_op_inuser; kernel/futex/pi.c (6.1); man 2 futex.
 """
 
+import struct
 from errno import EAGAIN, EDEADLK, EFAULT, EINVAL, ENOSYS, EPERM
 from mmap import MAP_SHARED
 from os import O_CREAT, O_RDWR
@@ -14,7 +15,7 @@ import pytest
 from harness.agent import clocks
 from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
-from harness.agent.ptrace import CALL_STOP, Request
+from harness.agent.ptrace import CALL_STOP, TRAP_STOP, Option, Request
 from harness.agent.puppet import start_puppet
 from harness.landscape import ARENA, READ_ONLY
 from harness.pointers import bad_pointers
@@ -152,3 +153,103 @@ def test_a_robust_list_is_told_as_it_was_set(guest, entry):
     said = guest.call(entry, "get_robust_list", 0, Buffer(width + 8), Buffer(width + 8))
     expected = [entry.table.words(value) + b"\xa5" * 8 for value in (FIRST, size)]
     assert list(said.memory) == expected
+
+
+PRIVATE, WORD_OFFSET, WAITERS, OWNER = 0x80, 0x1800, 0x8000_0000, 0x3FFF_FFFF
+WAIT_BITS, WAKE_BITS, NARROW, MOST_LOOKS = 9, 10, 2, 100
+
+
+@pytest.fixture
+def threads(guest, entry):
+    """Give both threads of a process, of which the second waits for what the first does."""
+    with start_puppet(guest, entry.abi, options=Option.TRACECLONE | Option.TRACESYSGOOD) as one:
+        other = one.start_thread(entry)
+        yield one, other
+        other.kill()
+
+
+def begin(guest, thread, entry, *call):
+    """Let a thread begin a call, and come back when it sleeps."""
+    thread.prepare(entry, *call)
+    assert thread.resume(Request.SYSCALL) == CALL_STOP
+    assert thread.ptrace(Request.SYSCALL).value == 0
+    for _ in range(MOST_LOOKS):
+        said = guest.read_file(f"/proc/{thread.pid}/stat").decode()
+        if said.rpartition(")")[2].split()[0] == "S":
+            return
+        guest.call(entry, clocks.WAIT, entry.table.words(0, 5_000_000), 0)
+    pytest.fail(f"it does not wait: {said}")
+
+
+def result(thread):
+    """Return what a call has come to, as soon as it has: there is one place for both of them."""
+    assert thread.wait() == CALL_STOP
+    return thread.abi.signed(thread.registers()["ax"] & thread.abi.mask)
+
+
+def ask(thread, entry, *call):
+    """Have the first thread make a call, and return what came of it."""
+    thread.prepare(entry, "futex", *call)
+    assert thread.resume(Request.SYSCALL) == CALL_STOP
+    assert thread.ptrace(Request.SYSCALL).value == 0
+    said = result(thread)
+    assert thread.resume() == TRAP_STOP
+    return said
+
+
+def test_a_lock_that_is_let_go_is_the_waiters(guest, threads, entry):
+    """And not that of who comes meanwhile. Source: kernel/futex/pi.c wake_futex_pi (6.1)."""
+    one, other = threads
+    at = one.strings.stage + WORD_OFFSET
+    one.write(at, word(0))
+    if ask(one, entry, at, LOCK_PI, 0, 0) == -ENOSYS:
+        pytest.skip("built without priority inheritance")
+    begin(guest, other, entry, "futex", at, LOCK_PI, 0, 0)
+    held = one.read(at, 4)
+    assert ask(one, entry, at, UNLOCK_PI, 0, 0) == 0
+    answer, passed = result(other), int.from_bytes(one.read(at, 4), "little")
+    refused = ask(one, entry, at, TRYLOCK_PI, 0, 0)
+    assert other.resume() == TRAP_STOP
+    assert ask(other, entry, at, UNLOCK_PI, 0, 0) == 0
+    assert held == word(one.pid | WAITERS)
+    assert (answer, passed & OWNER, refused) == (0, other.pid, -EAGAIN)
+    assert one.read(at, 4) == word(0)
+
+
+@pytest.mark.parametrize("private", [0, PRIVATE], ids=["shared", "private"])
+def test_a_waiter_is_woken_at_its_word_and_by_its_bits(guest, threads, entry, private):
+    """Source: kernel/futex/waitwake.c futex_wake (6.1)."""
+    one, other = threads
+    at, wake = one.strings.stage + WORD_OFFSET, WAKE_BITS | private
+    one.write(at, word(OLD) * 2)
+    begin(guest, other, entry, "futex", at, WAIT_BITS | private, OLD, 0, 0, 6)
+    cases = ((at + 4, wake, -1), (at, wake, 9), (at, wake ^ PRIVATE, -1), (at, wake, 4))
+    seen = [ask(one, entry, where, how, 9, 0, 0, bits) for where, how, bits in cases]
+    assert seen == [0, 0, 0, 1]
+    assert result(other) == 0
+
+
+def test_who_waits_elsewhere_from_now_on_is_woken_there(guest, threads, entry):
+    """Source: kernel/futex/requeue.c futex_requeue (6.1)."""
+    one, other = threads
+    at = one.strings.stage + WORD_OFFSET
+    one.write(at, word(OLD) * 2)
+    begin(guest, other, entry, "futex", at, WAIT, OLD, 0)
+    moved = ask(one, entry, at, CMP_REQUEUE, 0, 9, at + 4, OLD)
+    woken = [ask(one, entry, where, WAKE, 9) for where in (at, at + 4)]
+    assert (moved, woken) == (1, [0, 1])
+    assert result(other) == 0
+
+
+@pytest.mark.needs(since="5.16")
+def test_who_waits_at_several_words_is_told_which_it_was(guest, threads, entry):
+    """Source: kernel/futex/waitwake.c futex_unqueue_multiple (6.1)."""
+    one, other = threads
+    at, waiters = (one.strings.stage + WORD_OFFSET + more for more in (0, 0x40))
+    one.write(at, word(OLD) * 3)
+    rows = (struct.pack("<QQII", OLD, at + 4 * n, NARROW, 0) for n in range(3))
+    one.write(waiters, b"".join(rows))
+    begin(guest, other, entry, "futex_waitv", waiters, 3, 0, 0, 0)
+    assert ask(one, entry, at + 4, WAKE, 9) == 1
+    assert result(other) == 1
+    assert ask(one, entry, at, WAKE, 9) == 0, "it waits no more"
