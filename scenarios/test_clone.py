@@ -7,7 +7,7 @@ kernel_clone (6.1).
 
 import contextlib
 import struct
-from errno import EEXIST, EFAULT, EINVAL, ENOMEM, ENOSYS, EPERM
+from errno import EAGAIN, EEXIST, EFAULT, EINVAL, ENOMEM, ENOSYS, EPERM
 from os import O_CLOEXEC
 
 import pytest
@@ -461,3 +461,32 @@ def test_a_child_has_its_parents_memory_but_what_was_kept_from_it(puppet, entry)
         there = child.call(entry, "madvise", stage + 0xC000, PAGE_BYTES, NORMAL)
     assert seen == {NORMAL: b"kept", WIPE_ON_FORK: bytes(4)}
     assert there == -ENOMEM, "what was not to be forked"
+
+
+PROCESS_LIMIT, USER = 6, 54_321
+
+
+def test_a_user_has_no_more_processes_than_the_limit_but_root_has(puppet, entry):
+    """Source: kernel/fork.c copy_process, is_ucounts_overlimit (6.1)."""
+    at, setuid = puppet.strings.stage + 0x1800, "setuid32" if entry.table is I386 else "setuid"
+
+    def limit(most):
+        puppet.write(at, struct.pack("<QQ", most, 2))
+        assert puppet.call(entry, "prlimit64", 0, PROCESS_LIMIT, at, 0) == 0
+
+    ends = (1 << SIGCHLD - 1).to_bytes(8, "little")
+    assert puppet.ptrace(Request.SETSIGMASK, 8, ends).value == 0
+    limit(1)
+    with cloned(puppet, entry, 0) as child:
+        assert puppet.resume() == TRAP_STOP
+    assert puppet.call(entry, "wait4", -1, 0, WAIT_ALL, 0) == child.pid
+    assert puppet.call(entry, setuid, USER) == 0
+    assert puppet.call(entry, "fork") == -EAGAIN
+    limit(2)
+    with cloned(puppet, entry, 0) as child:
+        assert puppet.resume() == TRAP_STOP
+        assert puppet.call(entry, "fork") == -EAGAIN
+    assert puppet.call(entry, "fork") == -EAGAIN, "its end has not been waited for"
+    assert puppet.call(entry, "wait4", -1, 0, WAIT_ALL, 0) == child.pid
+    with cloned(puppet, entry, 0):
+        pass

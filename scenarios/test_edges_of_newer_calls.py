@@ -74,7 +74,7 @@ def test_a_child_that_makes_no_sense_is_not_made(guest, entry):
     assert find_wrong(guest, entry, rows) == []
 
 
-BENEATH, NO_SYMLINKS, NO_XDEV, IN_ROOT = 8, 4, 1, 0x10
+NO_XDEV, NO_MAGIC_LINKS, NO_SYMLINKS, BENEATH, IN_ROOT = 1, 2, 4, 8, 0x10
 TMPFILE = 0o20000000 | O_DIRECTORY
 
 
@@ -101,6 +101,26 @@ def test_a_file_is_opened_just_as_it_is_asked_for(guest, entry):
         (-ENOENT, "openat2", HERE, b"/proc/none\0", how(resolve=IN_ROOT), 24),
     ]
     assert find_wrong(guest, entry, rows) == []
+    proc = guest.call(entry, "open", b"/proc\0", O_PATH).value
+    rows = [
+        (-ENOENT, "openat2", proc, b"/proc\0", how(O_PATH, 0, IN_ROOT), 24),
+        (-ENOENT, "openat2", proc, b"../probes\0", how(O_PATH, 0, IN_ROOT), 24),
+        (-EXDEV, "openat2", proc, b"sys/../..\0", how(O_PATH, 0, BENEATH), 24),
+        (-ELOOP, "openat2", proc, b"self/cwd\0", how(O_PATH, 0, NO_MAGIC_LINKS), 24),
+        *[
+            (-EXDEV, "openat2", proc, b"self/cwd\0", how(O_PATH, 0, n), 24)
+            for n in (BENEATH, IN_ROOT)
+        ],
+        (-ENOENT, "openat2", proc, b"../proc/none\0", how(O_PATH), 24),
+    ]
+    assert find_wrong(guest, entry, rows) == []
+    inside = (
+        (b"/../sys/kernel\0", IN_ROOT),
+        (b"sys/../self\0", BENEATH),
+        (b"self\0", NO_MAGIC_LINKS),
+    )
+    for path, resolve in inside:
+        assert guest.call(entry, "openat2", proc, path, how(O_PATH, 0, resolve), 24).value > 0
     for flags in (O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW):
         assert guest.call(entry, "openat2", HERE, b"/\0", how(O_PATH | flags), 24).value > 0
 

@@ -189,6 +189,25 @@ def test_an_unknown_kind_of_signal_brings_zeros_beyond_what_is_known(guest, entr
     assert seen == expected
 
 
+SIGFPE, SIGBUS = 8, 7
+KNOWN_CODES = {SIGFPE: 15, SIGBUS: 5, SIGCHLD: 6, SIGUSR1: 6}
+"""The largest code of a signal; those without codes of their own have as many as SIGPOLL."""
+
+
+def test_a_code_past_the_last_of_its_signal_is_unknown(guest, entry, own):
+    """Source: kernel/signal.c sig_sicodes; include/uapi/asm-generic/siginfo.h (5.10, 7.2)."""
+    assert guest.call(entry, "rt_sigprocmask", BLOCK, bits(*KNOWN_CODES), 0, 8).value == 0
+    strict = entry.table is guest.identity.arch.abi
+    seen, expected = {}, {}
+    for signal, most in KNOWN_CODES.items():
+        for code in (most, most + 1):
+            information = struct.pack("<iii", 0, 0, code).ljust(SIGNAL_BYTES - 1, b"\0") + b"\1"
+            said = guest.call(entry, "rt_sigqueueinfo", own, signal, information)
+            seen[signal, code] = said.value
+            expected[signal, code] = -E2BIG if strict and code > most else 0
+    assert seen == expected
+
+
 HANGUP, IGNORE = 1, 1
 
 
