@@ -9,6 +9,7 @@ traps.c iret_error (6.1).
 
 import pytest
 
+from harness.agent.arguments import Buffer
 from harness.agent.signals import (
     BEFORE_HOLE,
     BEHIND_HOLE,
@@ -53,6 +54,8 @@ NEVER = {
 }
 CODE = {"null": 0, "kernel": 0x10, "kernel 32": 0x60, "data": 0x2B, "ldt": 0x7, "far": 0xFFF8}
 STACK = {"null": 0, "kernel": 0x18, "kernel 32": 0x68, "ldt": 0x7, "far": 0xFFF8}
+SIG_BLOCK, IN_I386_KERNEL = 0, 0xC010_0000
+"""The latter lies past a program's memory, and can be read, on i386; elsewhere nothing is there."""
 NOWHERE = {"hole": HOLE, "null": 0, "kernel": 0xFFFF_F000}
 HAS_SS = 2
 KILL_AND_STOP = 1 << 8 | 1 << 18
@@ -344,11 +347,14 @@ def test_x87_state_is_taken_from_its_older_form(guest, entry):
 
 
 @pytest.mark.entries("int80", "syscall", "int80_64")
-@pytest.mark.parametrize("where", [HOLE, 0xFFFF_FFF0, 64])
+@pytest.mark.parametrize("where", [HOLE, 0xFFFF_FFF0, 64, IN_I386_KERNEL])
 def test_a_frame_that_cannot_be_read_is_sigsegv(guest, entry, where):
-    stack = entry.abi.registers[7]
+    """And nothing of it is taken."""
+    stack, told = entry.abi.registers[7], ("rt_sigprocmask", SIG_BLOCK, 0, Buffer(8), 8)
+    masked = guest.call(entry, *told).memory
     for name in {"rt_sigreturn", "sigreturn"} & guest.table(entry).numbers.keys():
         said = guest.call(entry, name, **{stack: where})
         assert said.signal, name
         seen = (said.signal.number, said.signal.code, said.signal.address)
         assert seen == (SIGSEGV, SI_KERNEL, 0), name
+        assert guest.call(entry, *told).memory == masked, f"blocked signals: {name}"

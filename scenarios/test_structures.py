@@ -8,11 +8,12 @@ cp_stat64; fs/fcntl.c; fs/locks.c; fs/statfs.c; kernel/sys.c do_sysinfo, setrlim
 """
 
 import struct
-from errno import EFBIG, EINVAL, ENOSYS, EOVERFLOW, EPERM
+from errno import EAGAIN, EFBIG, EINVAL, ENOSYS, EOVERFLOW, EPERM
 from os import O_CREAT, O_RDWR
 
 import pytest
 
+from harness.agent.answers import find_wrong
 from harness.agent.arguments import Buffer
 from harness.agent.structures import (
     FLOCK,
@@ -297,7 +298,8 @@ def test_ustat_tells_what_is_free_like_statfs(guest, entry):
 
 
 GET_LOCK, GET_OPEN_FILE, SET_OPEN_FILE, WAIT_OPEN_FILE = 5, 36, 37, 38
-WRITE_LOCK, NO_LOCK = 1, 2
+SET_LOCK, SET_WIDE_LOCK = 6, 13
+WRITE_LOCK, NO_LOCK, FROM_HERE = 1, 2, 1
 SCRATCH = ARENA.start + 0x8000
 
 
@@ -339,6 +341,38 @@ def test_any_lock_of_an_open_file_is_found_by_asking_for_none(guest, entry):
     assert guest.call(entry, name, fd, GET_OPEN_FILE, SCRATCH).errno is None
     seen = layout.decode(guest.read(entry.abi, SCRATCH, layout.size_bytes))
     assert (seen["type"], seen["start"], seen["length"]) == (NO_LOCK, 0, 0)
+
+
+def test_where_nothing_is_in_the_way_a_lock_is_told_to_be_none(guest, entry):
+    """And nothing else of it is changed. Source: fs/locks.c fcntl_getlk, fcntl_getlk64 (6.12)."""
+    name, fd = locked(guest, entry, 7, 1)
+    layout = FLOCK[entry.table.name]
+    asked = {"type": WRITE_LOCK, "whence": FROM_HERE, "start": 5, "length": 2, "pid": 0}
+    for start, told in ((5, NO_LOCK), (6, WRITE_LOCK), (8, NO_LOCK)):
+        guest.write(entry.abi, SCRATCH, layout.encode(**asked | {"start": start}))
+        assert guest.call(entry, name, fd, GET_OPEN_FILE, SCRATCH).errno is None
+        seen = layout.decode(guest.read(entry.abi, SCRATCH, layout.size_bytes))
+        held = {"type": WRITE_LOCK, "whence": 0, "start": 7, "length": 1, "pid": -1}
+        assert seen == (held if told is WRITE_LOCK else asked | {"start": start, "type": NO_LOCK})
+
+
+def test_a_lock_of_an_open_file_is_its_own_however_it_was_taken(guest, entry):
+    """Source: fs/locks.c fcntl_setlk, fcntl_setlk64: the owner is the open file (6.1)."""
+    name, fd = locked(guest, entry, 7, 1)
+    first, second = (guest.call(entry, "open", PATH, O_RDWR, 0).value for _ in range(2))
+    lock = FLOCK[entry.table.name].encode(type=WRITE_LOCK, start=20, length=5)
+    by_process = SET_WIDE_LOCK if entry.table is I386 else SET_LOCK
+    rows = [
+        (0, name, first, WAIT_OPEN_FILE, lock),
+        (0, name, first, SET_OPEN_FILE, lock),
+        (-EAGAIN, name, second, SET_OPEN_FILE, lock),
+        *[(-EAGAIN, name, one, by_process, lock) for one in (first, second, fd)],
+        (0, "close", second),
+        (-EAGAIN, name, fd, SET_OPEN_FILE, lock),
+        (0, "close", first),
+        (0, name, fd, SET_OPEN_FILE, lock),
+    ]
+    assert find_wrong(guest, entry, rows) == []
 
 
 def test_a_lock_of_an_open_file_is_no_process(guest, entry):
@@ -384,7 +418,7 @@ def test_the_older_statfs_says_the_same(guest, entry):
     calls = [("statfs64", b"/tmp\0", size, Buffer(size)), ("statfs", b"/tmp\0", Buffer(72))]
     said = [one.memory[0] for one in guest.series(entry, calls)]
     known = wide.decode(said[0])
-    assert struct.unpack_from("<7I", said[1]) == tuple(known[n] for n in wide.names[:7])
+    assert struct.unpack_from("<7I2i3I", said[1]) == tuple(known[n] for n in wide.names[:12])
 
 
 RLIM_FILES, RLIM_STACK, LIMITS = 7, 3, 16
@@ -441,9 +475,11 @@ def test_the_older_getrlimit_tells_no_more_than_31_bits(guest, entry):
 def test_there_are_16_limits_and_none_above_its_own_maximum(guest, entry):
     calls = [("prlimit64", 0, which, 0, Buffer(16)) for which in (LIMITS - 1, LIMITS, -1)]
     calls += [("setrlimit", which, entry.table.words(0, 1)) for which in (LIMITS - 1, LIMITS, -1)]
+    asking = ("getrlimit", "ugetrlimit") if entry.table is I386 else ("getrlimit",)
+    calls += [(ask, n, Buffer(16)) for ask in asking for n in (LIMITS - 1, LIMITS, -1)]
     calls += [("setrlimit", RLIM_FILES, entry.table.words(*two)) for two in ((5, 5), (6, 5))]
     seen = [one.errno for one in guest.series(entry, calls)]
-    assert seen == [None, EINVAL, EINVAL] * 2 + [None, EINVAL]
+    assert seen == [None, EINVAL, EINVAL] * (2 + len(asking)) + [None, EINVAL]
     most = int(guest.read_file("/proc/sys/fs/nr_open"))
     given = [entry.table.words(5, hard) for hard in (most, most + 1)]
     seen = [one.errno for one in guest.series(entry, [("setrlimit", RLIM_FILES, g) for g in given])]
