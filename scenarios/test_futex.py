@@ -157,7 +157,6 @@ def test_a_robust_list_is_told_as_it_was_set(guest, entry):
 
 PRIVATE, WORD_OFFSET, WAITERS, OWNER = 0x80, 0x1800, 0x8000_0000, 0x3FFF_FFFF
 WAIT_BITS, WAKE_BITS, NARROW = 9, 10, 2
-MOST_LOOKS, WNOHANG, ALL_CHILDREN = 100, 1, 0x4000_0000
 
 
 @pytest.fixture
@@ -169,59 +168,36 @@ def threads(guest, entry):
         other.kill()
 
 
-def look(guest, thread, seen):
-    """Look until something is seen of a thread."""
-    for _ in range(MOST_LOOKS):
-        if seen():
-            return True
-        guest.call(thread.tracer, clocks.WAIT, thread.view.words(0, 5_000_000), 0)
-    return False
-
-
-def begin(guest, thread, entry, *call):
-    """Let a thread begin a call, and come back when it sleeps."""
-    thread.prepare(entry, *call)
-    assert thread.resume(Request.SYSCALL) == CALL_STOP
-    assert thread.ptrace(Request.SYSCALL).value == 0
-    path = f"/proc/{thread.pid}/stat"
-    assert look(guest, thread, lambda: guest.read_file(path).split()[2] == b"S"), "it sleeps"
-
-
-def result(guest, thread):
-    """Return what a call has come to: in its registers, for there is one record for both."""
-    wait = ("wait4", thread.pid, 0, WNOHANG | ALL_CHILDREN, 0)
-    ended = look(guest, thread, lambda: guest.call(thread.tracer, *wait).value == thread.pid)
-    assert ended, "it comes back from its call"
-    return thread.abi.signed(thread.registers()["ax"] & thread.abi.mask)
-
-
 @pytest.fixture
-def ask(guest, threads, entry):
-    """Give a function that has the first thread call futex, and returns what came of it."""
+def ask(threads, entry):
+    """Give a function that has the first thread call futex, and returns what came of it.
+
+    There is one record for both, so that what came of a call is read in registers.
+    """
 
     def ask(*call, thread=threads[0]):
         thread.prepare(entry, "futex", *call)
         assert thread.resume(Request.SYSCALL) == CALL_STOP
         assert thread.ptrace(Request.SYSCALL).value == 0
-        said = result(guest, thread)
+        said = thread.end_call()
         assert thread.resume() == TRAP_STOP
         return said
 
     return ask
 
 
-def test_a_lock_that_is_let_go_is_the_waiters(guest, threads, entry, ask):
+def test_a_lock_that_is_let_go_is_the_waiters(threads, entry, ask):
     """And not that of who comes meanwhile. Source: kernel/futex/pi.c wake_futex_pi (6.1)."""
     one, other = threads
     at = one.strings.stage + WORD_OFFSET
     one.write(at, word(0))
     if ask(at, LOCK_PI, 0, 0) == -ENOSYS:
         pytest.skip("built without priority inheritance")
-    begin(guest, other, entry, "futex", at, LOCK_PI, 0, 0)
+    other.begin_call(entry, "futex", at, LOCK_PI, 0, 0)
     held = one.read(at, 4)
-    assert ask(at, WAKE, 1) == -EINVAL, "it does not only sleep"
+    assert ask(at, WAKE, 1) == -EINVAL, "it does not wait like others"
     assert ask(at, UNLOCK_PI, 0, 0) == 0
-    answer, passed = result(guest, other), int.from_bytes(one.read(at, 4), "little")
+    answer, passed = other.end_call(), int.from_bytes(one.read(at, 4), "little")
     refused = ask(at, TRYLOCK_PI, 0, 0)
     assert other.resume() == TRAP_STOP
     assert ask(at, UNLOCK_PI, 0, 0, thread=other) == 0
@@ -231,39 +207,39 @@ def test_a_lock_that_is_let_go_is_the_waiters(guest, threads, entry, ask):
 
 
 @pytest.mark.parametrize("private", [0, PRIVATE], ids=["shared", "private"])
-def test_a_waiter_is_woken_at_its_word_and_by_its_bits(guest, threads, entry, ask, private):
+def test_a_waiter_is_woken_at_its_word_and_by_its_bits(threads, entry, ask, private):
     """Source: kernel/futex/waitwake.c futex_wake (6.1)."""
     one, other = threads
     at, wake = one.strings.stage + WORD_OFFSET, WAKE_BITS | private
     one.write(at, word(OLD) * 2)
-    begin(guest, other, entry, "futex", at, WAIT_BITS | private, OLD, 0, 0, 6)
+    other.begin_call(entry, "futex", at, WAIT_BITS | private, OLD, 0, 0, 6)
     cases = ((at + 4, wake, -1), (at, wake, 9), (at, wake ^ PRIVATE, -1), (at, wake, 4))
     seen = [ask(where, how, 9, 0, 0, bits) for where, how, bits in cases]
     assert seen == [0, 0, 0, 1]
-    assert result(guest, other) == 0
+    assert other.end_call() == 0
 
 
-def test_who_waits_elsewhere_from_now_on_is_woken_there(guest, threads, entry, ask):
+def test_who_waits_elsewhere_from_now_on_is_woken_there(threads, entry, ask):
     """Source: kernel/futex/requeue.c futex_requeue (6.1)."""
     one, other = threads
     at = one.strings.stage + WORD_OFFSET
     one.write(at, word(OLD) * 2)
-    begin(guest, other, entry, "futex", at, WAIT, OLD, 0)
+    other.begin_call(entry, "futex", at, WAIT, OLD, 0)
     moved = ask(at, CMP_REQUEUE, 0, 9, at + 4, OLD)
     woken = [ask(where, WAKE, 9) for where in (at, at + 4)]
     assert (moved, woken) == (1, [0, 1])
-    assert result(guest, other) == 0
+    assert other.end_call() == 0
 
 
 @pytest.mark.needs(since="5.16")
-def test_who_waits_at_several_words_is_told_which_it_was(guest, threads, entry, ask):
+def test_who_waits_at_several_words_is_told_which_it_was(threads, entry, ask):
     """Source: kernel/futex/waitwake.c futex_unqueue_multiple (6.1)."""
     one, other = threads
     at, waiters = (one.strings.stage + WORD_OFFSET + more for more in (0, 0x40))
     one.write(at, word(OLD) * 3)
     rows = (struct.pack("<QQII", OLD, at + 4 * n, NARROW, 0) for n in range(3))
     one.write(waiters, b"".join(rows))
-    begin(guest, other, entry, "futex_waitv", waiters, 3, 0, 0, 0)
+    other.begin_call(entry, "futex_waitv", waiters, 3, 0, 0, 0)
     assert ask(at + 4, WAKE, 9) == 1
-    assert result(guest, other) == 1
+    assert other.end_call() == 1
     assert ask(at, WAKE, 9) == 0, "it waits no more"

@@ -11,13 +11,14 @@ import contextlib
 import copy
 import signal
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from errno import EINTR
 from typing import NamedTuple
 
 from harness.agent.arguments import Argument, At, Buffer, lay_out
 from harness.agent.calls import Call, Outcome, register_names
+from harness.agent.clocks import WAIT
 from harness.agent.filters import SET_MODE_FILTER, program_of
 from harness.agent.guest import AnyCall, Guest
 from harness.agent.program import Program
@@ -52,6 +53,10 @@ _THREADS_STACK_OFFSET = 0x9000
 _MOST_INTERRUPTIONS = 8
 """How often a wait may be interrupted: an executor gets a SIGCHLD for each of its children."""
 _MOST_STOPS = 16
+_NO_HANG = 1
+_WAITING = b"S"
+"""How ``/proc/PID/stat`` tells that a process waits for something."""
+_MOST_LOOKS, _LOOK_NANOSECONDS = 100, 5_000_000
 INSTRUCTIONS: Mapping[str, bytes] = {
     "int80": b"\xcd\x80",
     "int80_64": b"\xcd\x80",
@@ -326,6 +331,38 @@ class Puppet:
         if status != TRAP_STOP:
             raise GuestError(f"a traced process that was to make a call: {status!r}")
         return self.abi.signed(self.after()["ax"])
+
+    def begin_call(self, entry: EntryPath, number: int | str, *arguments: int) -> None:
+        """Have it begin a call, and come back as it waits in there for something.
+
+        Raises:
+            GuestError: it does not wait.
+        """
+        self.prepare(entry, number, *arguments)
+        self.resume(Request.SYSCALL)
+        self.ptrace(Request.SYSCALL)
+        path = f"/proc/{self.pid}/stat"
+        if not self._look(lambda: self._guest.read_file(path).split()[2] == _WAITING):
+            raise GuestError(f"a traced process that was to wait in {number} does not")
+
+    def end_call(self) -> int | None:
+        """Return the signed result of the call that it has begun; None while it waits in there.
+
+        It is then stopped at the call's end. That is patient: what it waits for may just have come.
+        """
+        wait = ("wait4", self.pid, Buffer(4), _NO_HANG | _ALL_CHILDREN, 0)
+        if not self._look(lambda: self._guest.call(self.tracer, *wait).value == self.pid):
+            return None
+        return self.abi.signed(self.registers()["ax"] & self.abi.mask)
+
+    def _look(self, seen: Callable[[], bool]) -> bool:
+        """Look again and again, for half a second of the guest's, and tell whether it was seen."""
+        soon = self.view.words(0, _LOOK_NANOSECONDS)
+        for _ in range(_MOST_LOOKS):
+            if seen():
+                return True
+            self._guest.call(self.tracer, WAIT, soon, 0)
+        return False
 
     def after(self) -> dict[str, int]:
         """Return what it found in its registers after its call, by the names of ``pt_regs``."""
